@@ -1,1 +1,20 @@
-//! Model.
+//! The `.tflite` file format: reading, checking, writing, and what can be known of a graph without running it.
+//!
+//! [`Program`] is what the rest of the project works on: subgraphs of [`Tensor`]s and [`Node`]s in TFLite's
+//! own words, every operator with its typed attributes ([`Op`]), constants as shared byte ranges ([`Bytes`]).
+
+mod bytes;
+mod dtype;
+mod graph;
+pub mod infer;
+mod op;
+mod quant;
+
+pub use bytes::Bytes;
+pub use dtype::DType;
+pub use graph::{
+    Data, Dim, Graph, Metadata, Node, NodeId, Program, Shape, Signature, SignatureTensor, SubgraphId, Tensor, TensorId,
+    element_count,
+};
+pub use op::*;
+pub use quant::{Quant, QuantKind, Sparsity, SparsityDimension};

@@ -1,0 +1,170 @@
+//! Reference kernels, one file per family, each with rows of its own.
+//!
+//! A kernel is first a pure function on slices and shapes, then a thin `eval` around it. Output shapes come from
+//! `tflite_wgpu_model::infer` and are set before `eval` runs; where they depend on values (WHERE, UNIQUE …) the
+//! kernel calls [`EvalCtx::set_output`] itself.
+
+use tflite_wgpu_model::{BuiltinOperator, DType, Node, Quant, Tensor};
+
+use crate::value::{Element, Value, ValueError};
+
+/// Why a kernel cannot run a node. The interpreter knows the node and adds its index, operator and tensor names.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// An input has a type, shape or value that the kernel cannot take.
+    #[error("input {input} {error}")]
+    Input {
+        /// Position among the node's inputs.
+        input: usize,
+        /// What is wrong with it.
+        error: ValueError,
+    },
+    /// An input that the operator needs is omitted.
+    #[error("input {0} is missing")]
+    MissingInput(usize),
+    /// An output has a type or shape that the kernel cannot give.
+    #[error("output {output} {error}")]
+    Output {
+        /// Position among the node's outputs.
+        output: usize,
+        /// What is wrong with it.
+        error: ValueError,
+    },
+    /// A combination of types, an attribute or a version that the kernel does not have.
+    #[error("{what} is {found}, expected {expected}")]
+    Unsupported {
+        /// The attribute, input or output in question.
+        what: String,
+        /// What the node says.
+        found: String,
+        /// What the kernel takes.
+        expected: String,
+    },
+}
+
+/// What a kernel may see and write while it runs one node.
+pub struct EvalCtx<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// Values of the inputs; `None` where omitted.
+    pub inputs: &'a [Option<&'a Value>],
+    /// The file's tensors behind the inputs (name, quantisation).
+    pub input_tensors: &'a [Option<&'a Tensor>],
+    /// Outputs, of the types the file states; shaped already where inference knows the shape.
+    pub outputs: &'a mut [Value],
+    /// The file's tensors behind the outputs.
+    pub output_tensors: &'a [Option<&'a Tensor>],
+    /// New values of variable inputs (LSTM, RNN and SVDF states), by input; the interpreter stores them after `eval`.
+    pub states: &'a mut Vec<(usize, Value)>,
+}
+
+impl<'a> EvalCtx<'a> {
+    /// Input `i`, which the operator needs.
+    ///
+    /// # Errors
+    /// [`KernelError::MissingInput`] when it is omitted.
+    pub fn input(&self, i: usize) -> Result<&'a Value, KernelError> {
+        self.optional(i).ok_or(KernelError::MissingInput(i))
+    }
+
+    /// Input `i`, if it is there.
+    pub fn optional(&self, i: usize) -> Option<&'a Value> {
+        self.inputs.get(i).copied().flatten()
+    }
+
+    /// Elements of input `i`.
+    ///
+    /// # Errors
+    /// When it is omitted or of another type.
+    pub fn slice<T: Element>(&self, i: usize) -> Result<&'a [T], KernelError> {
+        self.input(i)?.as_slice().map_err(|error| KernelError::Input { input: i, error })
+    }
+
+    /// Elements of input `i` if it is there.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    pub fn optional_slice<T: Element>(&self, i: usize) -> Result<Option<&'a [T]>, KernelError> {
+        match self.optional(i) {
+            Some(_) => self.slice(i).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Elements of input `i`, an integer tensor of any width.
+    ///
+    /// # Errors
+    /// When it is omitted or not an integer tensor.
+    pub fn ints(&self, i: usize) -> Result<Vec<i64>, KernelError> {
+        let value = self.input(i)?;
+        let error = || ValueError::Type { found: value.dtype(), expected: DType::Int32 };
+        value.to_ints().ok_or_else(|| KernelError::Input { input: i, error: error() })
+    }
+
+    /// Shape of input `i`.
+    ///
+    /// # Errors
+    /// When it is omitted.
+    pub fn shape(&self, i: usize) -> Result<&'a [usize], KernelError> {
+        self.input(i).map(Value::shape)
+    }
+
+    /// Elements of output `i`.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    pub fn output<T: Element>(&mut self, i: usize) -> Result<&mut [T], KernelError> {
+        let value = self.output_value(i)?;
+        value.as_mut_slice().map_err(|error| KernelError::Output { output: i, error })
+    }
+
+    /// Output `i`.
+    ///
+    /// # Errors
+    /// When the node has no such output.
+    pub fn output_value(&mut self, i: usize) -> Result<&mut Value, KernelError> {
+        let missing = || ValueError::Size { found: 0, expected: i + 1 };
+        self.outputs.get_mut(i).ok_or_else(|| KernelError::Output { output: i, error: missing() })
+    }
+
+    /// Shapes output `i`, whose size only the kernel knows; its elements become zero.
+    ///
+    /// # Errors
+    /// When it cannot be allocated.
+    pub fn set_output(&mut self, i: usize, shape: &[usize]) -> Result<(), KernelError> {
+        let value = self.output_value(i)?;
+        let dtype = value.dtype();
+        value.reset(dtype, shape).map_err(|error| KernelError::Output { output: i, error })
+    }
+
+    /// Quantisation of input `i`.
+    pub fn input_quant(&self, i: usize) -> Option<&'a Quant> {
+        self.input_tensors.get(i).copied().flatten()?.quant.as_ref()
+    }
+
+    /// Quantisation of output `i`.
+    pub fn output_quant(&self, i: usize) -> Option<&'a Quant> {
+        self.output_tensors.get(i).copied().flatten()?.quant.as_ref()
+    }
+}
+
+/// Runs one node.
+pub type Eval = fn(&mut EvalCtx<'_>) -> Result<(), KernelError>;
+
+/// One operator's kernel.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// The operator.
+    pub op: BuiltinOperator,
+    /// Its reference kernel.
+    pub eval: Eval,
+}
+
+/// All families' rows.
+const FAMILIES: &[&[Row]] = &[];
+
+/// The reference kernel of a builtin, if there is one.
+pub fn kernel(op: BuiltinOperator) -> Option<Eval> {
+    FAMILIES.iter().flat_map(|rows| rows.iter()).find(|row| row.op == op).map(|row| row.eval)
+}

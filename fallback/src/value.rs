@@ -1,0 +1,405 @@
+//! Tensor values on the host.
+
+use half::{bf16, f16};
+use tflite_wgpu_model::{Bytes, DType, element_count};
+
+/// What is wrong with an access to a [`Value`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValueError {
+    /// The value has another type than the kernel asked for.
+    #[error("has type {found}, expected {expected}")]
+    Type {
+        /// Type of the value.
+        found: DType,
+        /// Type asked for.
+        expected: DType,
+    },
+    /// Bytes and shape do not agree.
+    #[error("holds {found} bytes, expected {expected}")]
+    Size {
+        /// Bytes given.
+        found: usize,
+        /// Bytes that type and shape need.
+        expected: usize,
+    },
+    /// The shape's size overflows or exceeds what this machine can address.
+    #[error("shape {0:?} is too large")]
+    TooLarge(Vec<usize>),
+}
+
+/// An element type of [`Value`]s.
+pub trait Element: bytemuck::Pod + PartialEq + Send + Sync {
+    /// Types whose elements are stored as `Self`.
+    const DTYPES: &'static [DType];
+}
+
+macro_rules! elements {
+    ($($ty:ty: $($dtype:ident),+;)*) => {$(
+        impl Element for $ty {
+            const DTYPES: &'static [DType] = &[$(DType::$dtype),+];
+        }
+    )*};
+}
+
+elements! {
+    f32: Float32;
+    f64: Float64;
+    f16: Float16;
+    bf16: BFloat16;
+    i8: Int8, Int4, Int2;
+    u8: UInt8, Bool, UInt4, Float8E4M3Fn, Float8E5M2;
+    i16: Int16;
+    u16: UInt16;
+    i32: Int32, Resource, Variant;
+    u32: UInt32;
+    i64: Int64;
+    u64: UInt64;
+    [f32; 2]: Complex64;
+    [f64; 2]: Complex128;
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Data {
+    /// Elements in memory aligned for any type; the last word may be partly unused.
+    Words(Vec<u128>),
+    /// Elements of a string tensor.
+    Strings(Vec<Vec<u8>>),
+}
+
+/// A tensor's value in host memory: type, shape, elements in C order.
+///
+/// Types below 8 bits (INT4, UINT4, INT2) take one byte per element. BOOL is one byte, 0 or 1.
+/// RESOURCE holds one INT32 per element, the id of the resource.
+#[derive(Clone, Debug)]
+pub struct Value {
+    dtype: DType,
+    shape: Vec<usize>,
+    bytes: usize,
+    data: Data,
+}
+
+impl Value {
+    /// All zeros (or empty strings).
+    ///
+    /// # Errors
+    /// [`ValueError::TooLarge`] when the size overflows.
+    pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Self, ValueError> {
+        let mut value = Self { dtype, shape: Vec::new(), bytes: 0, data: Data::Words(Vec::new()) };
+        value.reset(dtype, shape)?;
+        Ok(value)
+    }
+
+    /// A value from elements.
+    ///
+    /// # Errors
+    /// When the number of elements is not that of the shape, or `dtype` is not stored as `T`.
+    pub fn from_slice<T: Element>(dtype: DType, shape: &[usize], elements: &[T]) -> Result<Self, ValueError> {
+        let mut value = Self::zeros(dtype, shape)?;
+        let expected = value.bytes;
+        let target = value.as_mut_slice::<T>()?;
+        if target.len() != elements.len() {
+            return Err(ValueError::Size { found: size_of_val(elements), expected });
+        }
+        target.copy_from_slice(elements);
+        Ok(value)
+    }
+
+    /// A FLOAT32 value.
+    ///
+    /// # Errors
+    /// As [`Value::from_slice`].
+    pub fn f32(shape: &[usize], elements: &[f32]) -> Result<Self, ValueError> {
+        Self::from_slice(DType::Float32, shape, elements)
+    }
+
+    /// An INT32 value.
+    ///
+    /// # Errors
+    /// As [`Value::from_slice`].
+    pub fn i32(shape: &[usize], elements: &[i32]) -> Result<Self, ValueError> {
+        Self::from_slice(DType::Int32, shape, elements)
+    }
+
+    /// A STRING value.
+    ///
+    /// # Errors
+    /// When the number of strings is not that of the shape.
+    pub fn strings(shape: &[usize], elements: Vec<Vec<u8>>) -> Result<Self, ValueError> {
+        let count = element_count(shape).ok_or_else(|| ValueError::TooLarge(shape.to_vec()))?;
+        if count != elements.len() {
+            return Err(ValueError::Size { found: elements.len(), expected: count });
+        }
+        Ok(Self { dtype: DType::String, shape: shape.to_vec(), bytes: 0, data: Data::Strings(elements) })
+    }
+
+    /// A value from little-endian bytes as they stand in memory (types below 8 bits unpacked).
+    ///
+    /// # Errors
+    /// When the number of bytes is not that of type and shape.
+    pub fn from_bytes(dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Self, ValueError> {
+        let mut value = Self::zeros(dtype, shape)?;
+        if value.bytes != bytes.len() {
+            return Err(ValueError::Size { found: bytes.len(), expected: value.bytes });
+        }
+        value.bytes_mut().copy_from_slice(bytes);
+        Ok(value)
+    }
+
+    /// A constant of a file: types below 8 bits are unpacked, strings decoded from TFLite's string buffer.
+    ///
+    /// # Errors
+    /// When the buffer does not have the size that type and shape need, or a string buffer is damaged.
+    pub fn from_constant(dtype: DType, shape: &[usize], buffer: &Bytes) -> Result<Self, ValueError> {
+        let count = element_count(shape).ok_or_else(|| ValueError::TooLarge(shape.to_vec()))?;
+        if dtype == DType::String {
+            let strings = decode_strings(buffer).ok_or(ValueError::Size { found: buffer.len(), expected: count })?;
+            return Self::strings(shape, strings);
+        }
+        let expected = dtype.packed_bytes(count).ok_or_else(|| ValueError::TooLarge(shape.to_vec()))?;
+        if buffer.len() < expected {
+            return Err(ValueError::Size { found: buffer.len(), expected });
+        }
+        let mut value = Self::zeros(dtype, shape)?;
+        let bits = dtype.bits().unwrap_or(8);
+        if bits >= 8 {
+            value.bytes_mut().copy_from_slice(&buffer[..expected]);
+        } else {
+            let signed = dtype != DType::UInt4;
+            for (i, element) in value.bytes_mut().iter_mut().enumerate() {
+                let shifted = buffer[i * bits / 8] >> (i * bits % 8) << (8 - bits);
+                *element = if signed { (shifted as i8 >> (8 - bits)) as u8 } else { shifted >> (8 - bits) };
+            }
+        }
+        Ok(value)
+    }
+
+    /// Gives the value another type and shape; elements become zero. Memory is reused where it suffices.
+    ///
+    /// # Errors
+    /// [`ValueError::TooLarge`] when the size overflows or cannot be allocated.
+    pub fn reset(&mut self, dtype: DType, shape: &[usize]) -> Result<(), ValueError> {
+        let too_large = || ValueError::TooLarge(shape.to_vec());
+        let count = element_count(shape).ok_or_else(too_large)?;
+        if dtype == DType::String {
+            self.bytes = 0;
+            self.data = Data::Strings(vec![Vec::new(); count]);
+        } else {
+            let size = dtype.size().unwrap_or(size_of::<i32>());
+            self.bytes = count.checked_mul(size).filter(|&n| n <= isize::MAX as usize / 2).ok_or_else(too_large)?;
+            let words = self.bytes.div_ceil(size_of::<u128>());
+            let mut memory = match std::mem::replace(&mut self.data, Data::Strings(Vec::new())) {
+                Data::Words(memory) => memory,
+                Data::Strings(_) => Vec::new(),
+            };
+            memory.clear();
+            memory.try_reserve_exact(words).map_err(|_| too_large())?;
+            memory.resize(words, 0);
+            self.data = Data::Words(memory);
+        }
+        self.dtype = dtype;
+        self.shape.clear();
+        self.shape.extend_from_slice(shape);
+        Ok(())
+    }
+
+    /// Gives the value another shape of the same number of elements.
+    ///
+    /// # Errors
+    /// When the number of elements differs.
+    pub fn reshape(&mut self, shape: &[usize]) -> Result<(), ValueError> {
+        match element_count(shape) {
+            Some(count) if count == self.len() => {
+                self.shape = shape.to_vec();
+                Ok(())
+            }
+            Some(count) => Err(ValueError::Size { found: self.len(), expected: count }),
+            None => Err(ValueError::TooLarge(shape.to_vec())),
+        }
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Dimensions.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        element_count(&self.shape).unwrap_or(0)
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements' bytes; empty for strings.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.data {
+            Data::Words(words) => &bytemuck::cast_slice(words)[..self.bytes],
+            Data::Strings(_) => &[],
+        }
+    }
+
+    /// The elements' bytes; empty for strings.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        match &mut self.data {
+            Data::Words(words) => &mut bytemuck::cast_slice_mut(words)[..self.bytes],
+            Data::Strings(_) => &mut [],
+        }
+    }
+
+    /// The elements as `T`.
+    ///
+    /// # Errors
+    /// When the type is not stored as `T`.
+    pub fn as_slice<T: Element>(&self) -> Result<&[T], ValueError> {
+        self.expect_type::<T>()?;
+        Ok(bytemuck::cast_slice(self.bytes()))
+    }
+
+    /// The elements as `T`.
+    ///
+    /// # Errors
+    /// When the type is not stored as `T`.
+    pub fn as_mut_slice<T: Element>(&mut self) -> Result<&mut [T], ValueError> {
+        self.expect_type::<T>()?;
+        Ok(bytemuck::cast_slice_mut(self.bytes_mut()))
+    }
+
+    /// The strings of a STRING value.
+    ///
+    /// # Errors
+    /// When it has another type.
+    pub fn as_strings(&self) -> Result<&[Vec<u8>], ValueError> {
+        match &self.data {
+            Data::Strings(strings) => Ok(strings),
+            Data::Words(_) => Err(ValueError::Type { found: self.dtype, expected: DType::String }),
+        }
+    }
+
+    /// The strings of a STRING value.
+    ///
+    /// # Errors
+    /// When it has another type.
+    pub fn as_mut_strings(&mut self) -> Result<&mut [Vec<u8>], ValueError> {
+        match &mut self.data {
+            Data::Strings(strings) => Ok(strings),
+            Data::Words(_) => Err(ValueError::Type { found: self.dtype, expected: DType::String }),
+        }
+    }
+
+    /// Integer or bool elements widened to `i64`; `None` for other types (and for UINT64 beyond `i64`).
+    pub fn to_ints(&self) -> Option<Vec<i64>> {
+        use DType::*;
+        fn widen<T: Element + Into<i64>>(value: &Value) -> Option<Vec<i64>> {
+            Some(value.as_slice::<T>().ok()?.iter().map(|&v| v.into()).collect())
+        }
+        match self.dtype {
+            Int2 | Int4 | Int8 => widen::<i8>(self),
+            UInt4 | UInt8 | Bool => widen::<u8>(self),
+            Int16 => widen::<i16>(self),
+            UInt16 => widen::<u16>(self),
+            Int32 => widen::<i32>(self),
+            UInt32 => widen::<u32>(self),
+            Int64 => widen::<i64>(self),
+            UInt64 => self.as_slice::<u64>().ok()?.iter().map(|&v| i64::try_from(v).ok()).collect(),
+            _ => None,
+        }
+    }
+
+    /// Float elements widened to `f64`; `None` for other types.
+    pub fn to_floats(&self) -> Option<Vec<f64>> {
+        match self.dtype {
+            DType::Float32 => Some(self.as_slice::<f32>().ok()?.iter().map(|&v| v.into()).collect()),
+            DType::Float64 => Some(self.as_slice::<f64>().ok()?.to_vec()),
+            DType::Float16 => Some(self.as_slice::<f16>().ok()?.iter().map(|v| v.to_f64()).collect()),
+            DType::BFloat16 => Some(self.as_slice::<bf16>().ok()?.iter().map(|v| v.to_f64()).collect()),
+            _ => None,
+        }
+    }
+
+    fn expect_type<T: Element>(&self) -> Result<(), ValueError> {
+        if T::DTYPES.contains(&self.dtype) {
+            Ok(())
+        } else {
+            Err(ValueError::Type { found: self.dtype, expected: T::DTYPES[0] })
+        }
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.dtype == other.dtype
+            && self.shape == other.shape
+            && match (&self.data, &other.data) {
+                (Data::Strings(a), Data::Strings(b)) => a == b,
+                _ => self.bytes() == other.bytes(),
+            }
+    }
+}
+
+/// TFLite's string buffer: count, then count + 1 offsets (INT32) from the buffer's start, then the characters.
+fn decode_strings(buffer: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let word = |i: usize| -> Option<usize> {
+        let at = i.checked_mul(4)?;
+        let bytes: [u8; 4] = buffer.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        usize::try_from(i32::from_le_bytes(bytes)).ok()
+    };
+    let count = word(0)?;
+    if count > buffer.len() / 4 {
+        return None;
+    }
+    (0..count).map(|i| Some(buffer.get(word(i + 1)?..word(i + 2)?)?.to_vec())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_below_a_byte_are_unpacked() -> Result<(), ValueError> {
+        let packed = Bytes::from(vec![0x8f, 0x07]);
+        let value = Value::from_constant(DType::Int4, &[3], &packed)?;
+        assert_eq!(value.as_slice::<i8>()?, &[-1, -8, 7]);
+        let value = Value::from_constant(DType::UInt4, &[3], &packed)?;
+        assert_eq!(value.as_slice::<u8>()?, &[15, 8, 7]);
+        let value = Value::from_constant(DType::Int2, &[4], &Bytes::from(vec![0b11_10_01_00]))?;
+        assert_eq!(value.as_slice::<i8>()?, &[0, 1, -2, -1]);
+        Ok(())
+    }
+
+    #[test]
+    fn another_type_is_an_error() -> Result<(), ValueError> {
+        let value = Value::i32(&[2], &[1, 2])?;
+        let expected = ValueError::Type { found: DType::Int32, expected: DType::Float32 };
+        assert_eq!(value.as_slice::<f32>().err(), Some(expected));
+        assert_eq!(value.to_ints(), Some(vec![1, 2]));
+        Ok(())
+    }
+
+    #[test]
+    fn huge_shapes_are_refused() {
+        assert!(matches!(Value::zeros(DType::Float32, &[usize::MAX, 2]), Err(ValueError::TooLarge(_))));
+        assert!(matches!(Value::zeros(DType::Float32, &[usize::MAX / 4]), Err(ValueError::TooLarge(_))));
+    }
+
+    #[test]
+    fn damaged_string_buffers_are_refused() -> Result<(), ValueError> {
+        let mut bytes = Vec::new();
+        for word in [2i32, 16, 18, 21] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(b"abcde");
+        let value = Value::from_constant(DType::String, &[2], &Bytes::from(bytes.clone()))?;
+        assert_eq!(value.as_strings()?, &[b"ab".to_vec(), b"cde".to_vec()]);
+        bytes[8] = 90;
+        assert!(Value::from_constant(DType::String, &[2], &Bytes::from(bytes)).is_err());
+        Ok(())
+    }
+}
