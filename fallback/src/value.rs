@@ -174,6 +174,19 @@ impl Value {
         Ok(value)
     }
 
+    /// Bytes that a value takes in memory; of strings, what each takes before its characters.
+    ///
+    /// # Errors
+    /// [`ValueError::TooLarge`] when the size overflows.
+    pub fn bytes_of(dtype: DType, shape: &[usize]) -> Result<usize, ValueError> {
+        let size = match dtype {
+            DType::String => size_of::<Vec<u8>>(),
+            _ => dtype.size().unwrap_or(size_of::<i32>()),
+        };
+        let bytes = element_count(shape).and_then(|count| count.checked_mul(size));
+        bytes.filter(|&n| n <= isize::MAX as usize / 2).ok_or_else(|| ValueError::TooLarge(shape.to_vec()))
+    }
+
     /// Gives the value another type and shape; elements become zero. Memory is reused where it suffices.
     ///
     /// # Errors
@@ -182,11 +195,14 @@ impl Value {
         let too_large = || ValueError::TooLarge(shape.to_vec());
         let count = element_count(shape).ok_or_else(too_large)?;
         if dtype == DType::String {
+            Self::bytes_of(dtype, shape)?;
+            let mut strings = Vec::new();
+            strings.try_reserve_exact(count).map_err(|_| too_large())?;
+            strings.resize(count, Vec::new());
             self.bytes = 0;
-            self.data = Data::Strings(vec![Vec::new(); count]);
+            self.data = Data::Strings(strings);
         } else {
-            let size = dtype.size().unwrap_or(size_of::<i32>());
-            self.bytes = count.checked_mul(size).filter(|&n| n <= isize::MAX as usize / 2).ok_or_else(too_large)?;
+            self.bytes = Self::bytes_of(dtype, shape)?;
             let words = self.bytes.div_ceil(size_of::<u128>());
             let mut memory = match std::mem::replace(&mut self.data, Data::Strings(Vec::new())) {
                 Data::Words(memory) => memory,

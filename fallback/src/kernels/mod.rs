@@ -4,7 +4,7 @@
 //! `tflite_wgpu_model::infer` and are set before `eval` runs; where they depend on values (WHERE, UNIQUE …) the
 //! kernel calls [`EvalCtx::set_output`] itself.
 
-use tflite_wgpu_model::{BuiltinOperator, DType, Node, Quant, Tensor};
+use tflite_wgpu_model::{BuiltinOperator, DType, Node, Op, Program, Quant, Tensor};
 
 use crate::value::{Element, Value, ValueError};
 
@@ -57,6 +57,23 @@ pub struct EvalCtx<'a> {
     pub output_tensors: &'a [Option<&'a Tensor>],
     /// New values of variable inputs (LSTM, RNN and SVDF states), by input; the interpreter stores them after `eval`.
     pub states: &'a mut Vec<(usize, Value)>,
+    /// What this node keeps from one invoke to the next (delay lines, random generators); empty before its first.
+    pub memory: &'a mut Vec<Value>,
+    /// What lies around the node.
+    pub env: EvalEnv<'a>,
+}
+
+/// What lies around a node; a node that is run alone has the default.
+#[derive(Clone, Copy, Default)]
+pub struct EvalEnv<'a> {
+    /// All tensors of the subgraph: scales of blockwise quantisation, gates of a quantised LSTM.
+    pub tensors: &'a [Tensor],
+    /// The program, for operators that apply a subgraph (STABLEHLO_REDUCE, STABLEHLO_SORT).
+    pub program: Option<&'a Program>,
+    /// Threads that a kernel may use; 0 and 1 mean the calling one alone.
+    pub threads: usize,
+    /// Bytes that one output may take; `None` is no limit.
+    pub max_output_bytes: Option<usize>,
 }
 
 impl<'a> EvalCtx<'a> {
@@ -133,9 +150,21 @@ impl<'a> EvalCtx<'a> {
     /// # Errors
     /// When it cannot be allocated.
     pub fn set_output(&mut self, i: usize, shape: &[usize]) -> Result<(), KernelError> {
+        let limit = self.env.max_output_bytes;
         let value = self.output_value(i)?;
         let dtype = value.dtype();
-        value.reset(dtype, shape).map_err(|error| KernelError::Output { output: i, error })
+        let error = |error| KernelError::Output { output: i, error };
+        let bytes = Value::bytes_of(dtype, shape).map_err(error)?;
+        if limit.is_some_and(|limit| bytes > limit) {
+            return Err(error(ValueError::TooLarge(shape.to_vec())));
+        }
+        value.reset(dtype, shape).map_err(error)
+    }
+
+    /// The tensor of intermediate `i`, if the node has it; only its type and quantisation mean something.
+    pub fn intermediate(&self, i: usize) -> Option<&'a Tensor> {
+        let id = self.node.intermediates.get(i).copied().flatten()?;
+        self.env.tensors.get(id.index())
     }
 
     /// Quantisation of input `i`.
@@ -161,10 +190,32 @@ pub struct Row {
     pub eval: Eval,
 }
 
+/// The kernel of a custom operator that this crate knows; its outputs are shaped by the kernel itself.
+#[derive(Clone, Copy)]
+pub struct CustomRow {
+    /// The operator's custom name.
+    pub name: &'static str,
+    /// Its reference kernel.
+    pub eval: Eval,
+}
+
 /// All families' rows.
 const FAMILIES: &[&[Row]] = &[];
+
+/// All families' custom operators.
+const CUSTOM: &[&[CustomRow]] = &[];
 
 /// The reference kernel of a builtin, if there is one.
 pub fn kernel(op: BuiltinOperator) -> Option<Eval> {
     FAMILIES.iter().flat_map(|rows| rows.iter()).find(|row| row.op == op).map(|row| row.eval)
+}
+
+/// The reference kernel of an operator, builtin or custom, if there is one.
+pub fn kernel_of(op: &Op) -> Option<Eval> {
+    match op {
+        Op::Custom { name, .. } => {
+            CUSTOM.iter().flat_map(|rows| rows.iter()).find(|row| row.name == name).map(|row| row.eval)
+        }
+        _ => kernel(op.builtin()),
+    }
 }
