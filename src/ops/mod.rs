@@ -1,0 +1,46 @@
+//! The operator registry of the GPU: one row per builtin, its support check and its lowering.
+//!
+//! This list is the only one: the partitioner, `inspect`'s reasons and docs/operators.md are made from it.
+
+mod lower;
+mod support;
+pub mod transfer;
+
+pub use lower::{LowerCtx, LowerError, Lowered, StepBuilder, linear_groups};
+pub use support::{Facts, SupportCtx, TensorFacts};
+
+use tflite_wgpu_model::BuiltinOperator;
+
+use crate::{reason::Reason, region::RegionNode};
+
+/// Says whether the lowering takes a node of the file.
+pub type Support = fn(&SupportCtx<'_>) -> Result<(), Reason>;
+
+/// Turns a node of a region into steps.
+pub type Lower = fn(&mut LowerCtx<'_>, &RegionNode) -> Result<(), LowerError>;
+
+/// One operator on the GPU.
+#[derive(Clone, Copy)]
+pub struct OpRow {
+    /// The operator.
+    pub op: BuiltinOperator,
+    /// What the lowering takes.
+    pub support: Support,
+    /// The lowering; it never meets what `support` refused.
+    pub lower: Lower,
+    /// Whether the kernel that computes the first output applies `RegionNode::fused`.
+    pub fuses: bool,
+}
+
+/// All families' rows.
+const FAMILIES: &[&[OpRow]] = &[];
+
+/// The row of a builtin.
+pub fn row(op: BuiltinOperator) -> Option<&'static OpRow> {
+    FAMILIES.iter().flat_map(|rows| rows.iter()).find(|row| row.op == op)
+}
+
+/// All rows, in the families' order.
+pub fn rows() -> impl Iterator<Item = &'static OpRow> {
+    FAMILIES.iter().flat_map(|rows| rows.iter())
+}

@@ -1,0 +1,3 @@
+//! From steps to a plan: which tensor lives where.
+
+pub mod step;
