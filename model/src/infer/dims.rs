@@ -69,12 +69,22 @@ pub fn sizes(values: &[i64]) -> Result<Vec<usize>, InferError> {
     values.iter().map(convert).collect::<Option<_>>().ok_or_else(fault)
 }
 
-/// Product of sizes.
-///
-/// # Errors
-/// When it does not fit.
+/// Product of sizes; an error when it does not fit.
 pub(super) fn product(dims: &[usize]) -> Result<usize, InferError> {
-    crate::element_count(dims).ok_or_else(|| InferError::new(format!("shape {dims:?}"), "an element count that fits"))
+    crate::element_count(dims).ok_or_else(|| InferError::new(format!("sizes {dims:?}"), "a product that fits"))
+}
+
+/// Sum of sizes; an error when it does not fit.
+pub(super) fn sum(dims: &[usize]) -> Result<usize, InferError> {
+    let sum = dims.iter().try_fold(0usize, |sum, &size| sum.checked_add(size));
+    sum.ok_or_else(|| InferError::new(format!("sizes {dims:?}"), "a sum that fits"))
+}
+
+/// A factor or divisor of a file's attribute: at least 1.
+pub(super) fn positive(name: &str, value: impl Into<i64>) -> Result<usize, InferError> {
+    let value = value.into();
+    let fault = || InferError::new(format!("{name} {value}"), "at least 1");
+    usize::try_from(value).ok().filter(|&value| value > 0).ok_or_else(fault)
 }
 
 #[cfg(test)]

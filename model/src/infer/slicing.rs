@@ -108,12 +108,12 @@ fn take_whole(plan: &mut SlicePlan, input: &[usize], count: usize) {
     }
 }
 
-/// One index of a dimension that is dropped.
+/// One index of a dimension that is dropped; an index before the first is the first, as TFLite has it.
 fn single(begin: Option<i64>, stride: i64, size: usize) -> Result<SliceDim, InferError> {
     let length = as_i64(size)?;
     let begin = begin.unwrap_or(if stride < 0 { length - 1 } else { 0 });
     let index = if begin < 0 { begin.saturating_add(length) } else { begin };
-    match usize::try_from(index) {
+    match usize::try_from(index.max(0)) {
         Ok(index) if index < size => Ok(SliceDim { begin: index, stride: 1, size: 1 }),
         _ => Err(InferError::new(format!("index {begin}"), format!("an index of a dimension of {size}"))),
     }
@@ -134,7 +134,8 @@ fn range(begin: Option<i64>, end: Option<i64>, stride: i64, offset: bool, size: 
     let begin = begin.map_or(first, resolve);
     let end = match end {
         None => last,
-        Some(end) if offset => resolve(begin.saturating_add(end)),
+        // A sum is a position already: below 0 it means nothing, not the end of the input.
+        Some(end) if offset => begin.saturating_add(end).clamp(low, high),
         Some(end) => resolve(end),
     };
     let distance = if stride > 0 { end - begin } else { begin - end };
@@ -158,6 +159,9 @@ fn as_i64(size: usize) -> Result<i64, InferError> {
 mod tests {
     use super::*;
 
+    /// (begin, stride, size) per input dimension, and the output's shape.
+    type Taken<'a> = (&'a [(usize, isize, usize)], &'a [usize]);
+
     struct Case<'a> {
         name: &'a str,
         input: &'a [usize],
@@ -165,8 +169,7 @@ mod tests {
         /// begin, end, ellipsis, new axis, shrink axis.
         masks: [i32; 5],
         offset: bool,
-        /// (begin, stride, size) per input dimension, and the output's shape.
-        expected: Option<(&'a [(usize, isize, usize)], &'a [usize])>,
+        expected: Option<Taken<'a>>,
     }
 
     fn check(case: &Case) {
@@ -238,6 +241,30 @@ mod tests {
                 expected: Some((&[(1, 1, 2)], &[2])),
                 ..PLAIN
             },
+            Case {
+                name: "offset below 0",
+                input: &[5],
+                ranges: &[(1, -2, 1)],
+                offset: true,
+                expected: Some((&[(0, 1, 0)], &[0])),
+                ..PLAIN
+            },
+            Case {
+                name: "offset backwards to the first",
+                input: &[5],
+                ranges: &[(2, -9, -1)],
+                offset: true,
+                expected: Some((&[(2, -1, 3)], &[3])),
+                ..PLAIN
+            },
+            Case {
+                name: "offset from before the first",
+                input: &[5],
+                ranges: &[(-9, 3, 1)],
+                offset: true,
+                expected: Some((&[(0, 1, 3)], &[3])),
+                ..PLAIN
+            },
             Case { name: "empty", input: &[0], ranges: &[(0, 3, 1)], expected: Some((&[(0, 1, 0)], &[0])), ..PLAIN },
         ];
         cases.iter().for_each(check);
@@ -252,6 +279,14 @@ mod tests {
                 ranges: &[(-1, 0, 1)],
                 masks: [0, 0, 0, 0, 1],
                 expected: Some((&[(2, 1, 1), (0, 1, 4)], &[4])),
+                ..PLAIN
+            },
+            Case {
+                name: "x[-9] is x[0]",
+                input: &[3],
+                ranges: &[(-9, -8, 1)],
+                masks: [0, 0, 0, 0, 1],
+                expected: Some((&[(0, 1, 1)], &[])),
                 ..PLAIN
             },
             Case { name: "x[3] of 3", input: &[3], ranges: &[(3, 4, 1)], masks: [0, 0, 0, 0, 1], ..PLAIN },
