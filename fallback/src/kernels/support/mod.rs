@@ -1,0 +1,21 @@
+//! What several kernels share: shape checks, broadcasting, windows, activations, rows in parallel.
+
+mod activation;
+mod broadcast;
+mod check;
+mod dequant;
+mod matrix;
+mod real;
+mod rows;
+#[cfg(test)]
+pub(crate) mod testing;
+mod window;
+
+pub(crate) use activation::{Clamp, float_clamp};
+pub(crate) use broadcast::{map, zip};
+pub(crate) use check::{check_len, dims, expect_shape, mismatch, no_type, refuse};
+pub(crate) use dequant::float_weights;
+pub(crate) use matrix::{Columns, LANES};
+pub(crate) use real::{Real, erf};
+pub(crate) use rows::for_each_row;
+pub(crate) use window::Window;
