@@ -4,6 +4,17 @@
 //! `tflite_wgpu_model::infer` and are set before `eval` runs; where they depend on values (WHERE, UNIQUE …) the
 //! kernel calls [`EvalCtx::set_output`] itself.
 
+mod activation;
+mod binary;
+mod conv;
+mod depthwise;
+mod elementwise;
+mod fully_connected;
+mod pool;
+mod reduce;
+mod softmax;
+mod support;
+
 use tflite_wgpu_model::{BuiltinOperator, DType, Node, Op, Program, Quant, Tensor};
 
 use crate::value::{Element, Value, ValueError};
@@ -200,7 +211,17 @@ pub struct CustomRow {
 }
 
 /// All families' rows.
-const FAMILIES: &[&[Row]] = &[];
+const FAMILIES: &[&[Row]] = &[
+    activation::ROWS,
+    binary::ROWS,
+    conv::ROWS,
+    depthwise::ROWS,
+    elementwise::ROWS,
+    fully_connected::ROWS,
+    pool::ROWS,
+    reduce::ROWS,
+    softmax::ROWS,
+];
 
 /// All families' custom operators.
 const CUSTOM: &[&[CustomRow]] = &[];
