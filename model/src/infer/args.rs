@@ -123,7 +123,7 @@ impl<'a> Args<'a> {
     }
 
     /// Shape that the file states for output `i`, if it is fixed there.
-    pub(super) fn output_shape(&self, i: usize) -> Option<&'a [usize]> {
+    pub(super) fn output_shape(&self, i: usize) -> Option<Vec<usize>> {
         self.inputs.output_shape(i)
     }
 }

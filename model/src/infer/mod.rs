@@ -50,7 +50,7 @@ pub trait Inputs {
 
     /// Shape that the file states for output `i`, when all its dimensions are fixed there. Some operators have
     /// their result's shape nowhere else (STABLEHLO_RESHAPE, STABLEHLO_IOTA …).
-    fn output_shape(&self, i: usize) -> Option<&[usize]> {
+    fn output_shape(&self, i: usize) -> Option<Vec<usize>> {
         let _ = i;
         None
     }

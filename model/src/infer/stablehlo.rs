@@ -73,16 +73,16 @@ fn sort(a: &Args) -> Result<OutputShapes, Stop> {
 
 /// The shape that the file states for the output, which is nowhere else.
 fn stated(a: &Args) -> Result<OutputShapes, Stop> {
-    one(a.output_shape(0).ok_or(Stop::Unknown)?.to_vec())
+    one(a.output_shape(0).ok_or(Stop::Unknown)?)
 }
 
 fn reshape(a: &Args) -> Result<OutputShapes, Stop> {
     let input = a.shape(0)?;
     let output = a.output_shape(0).ok_or(Stop::Unknown)?;
-    if product(input)? != product(output)? {
+    if product(input)? != product(&output)? {
         return invalid(format!("shape {input:?}"), format!("as many elements as {output:?}"));
     }
-    one(output.to_vec())
+    one(output)
 }
 
 /// Input dimension `i` becomes output dimension `broadcast_dimensions[i]`.
@@ -95,12 +95,12 @@ fn broadcast_in_dim(a: &Args) -> Result<OutputShapes, Stop> {
     if places.len() != input.len() || !input.iter().zip(&places).all(fits) {
         return invalid(format!("shape {input:?} at {places:?}"), format!("one that stretches to {output:?}"));
     }
-    one(output.to_vec())
+    one(output)
 }
 
 /// The state after, and the random bits, whose shape only the file knows.
 fn rng_bit_generator(a: &Args) -> Result<OutputShapes, Stop> {
-    Ok(vec![Some(a.shape(0)?.to_vec()), a.output_shape(1).map(<[usize]>::to_vec)])
+    Ok(vec![Some(a.shape(0)?.to_vec()), a.output_shape(1)])
 }
 
 fn transpose(a: &Args) -> Result<OutputShapes, Stop> {
