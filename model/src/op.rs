@@ -12,6 +12,9 @@ pub enum Padding {
 }
 
 impl Padding {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Same, Self::Valid];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -36,6 +39,9 @@ pub enum ActivationFunctionType {
 }
 
 impl ActivationFunctionType {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::None, Self::Relu, Self::ReluN1To1, Self::Relu6, Self::Tanh, Self::SignBit];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -61,6 +67,9 @@ pub enum LshProjectionType {
 }
 
 impl LshProjectionType {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Unknown, Self::Sparse, Self::Dense];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -82,6 +91,9 @@ pub enum FullyConnectedOptionsWeightsFormat {
 }
 
 impl FullyConnectedOptionsWeightsFormat {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Default, Self::Shuffled4x16int8];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -102,6 +114,9 @@ pub enum LstmKernelType {
 }
 
 impl LstmKernelType {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Full, Self::Basic];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -123,6 +138,9 @@ pub enum CombinerType {
 }
 
 impl CombinerType {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Sum, Self::Mean, Self::Sqrtn];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -144,11 +162,35 @@ pub enum MirrorPadMode {
 }
 
 impl MirrorPadMode {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Reflect, Self::Symmetric];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
             0 => Some(Self::Reflect),
             1 => Some(Self::Symmetric),
+            _ => None,
+        }
+    }
+}
+
+/// `CustomOptionsFormat` of the schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are the schema's")]
+pub enum CustomOptionsFormat {
+    #[default]
+    Flexbuffers = 0,
+}
+
+impl CustomOptionsFormat {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Flexbuffers];
+
+    /// The variant with this number in the schema.
+    pub fn from_code(code: i64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Flexbuffers),
             _ => None,
         }
     }
@@ -169,6 +211,10 @@ pub enum ReduceWindowFunction {
 }
 
 impl ReduceWindowFunction {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] =
+        &[Self::Unsupported, Self::Add, Self::Mul, Self::Minimum, Self::Maximum, Self::All, Self::Any];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -179,24 +225,6 @@ impl ReduceWindowFunction {
             4 => Some(Self::Maximum),
             5 => Some(Self::All),
             6 => Some(Self::Any),
-            _ => None,
-        }
-    }
-}
-
-/// `CustomOptionsFormat` of the schema.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the names are the schema's")]
-pub enum CustomOptionsFormat {
-    #[default]
-    Flexbuffers = 0,
-}
-
-impl CustomOptionsFormat {
-    /// The variant with this number in the schema.
-    pub fn from_code(code: i64) -> Option<Self> {
-        match code {
-            0 => Some(Self::Flexbuffers),
             _ => None,
         }
     }
@@ -213,6 +241,9 @@ pub enum StablehloPrecisionConfig {
 }
 
 impl StablehloPrecisionConfig {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Default, Self::High, Self::Highest];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -238,6 +269,9 @@ pub enum StablehloComparisonDirection {
 }
 
 impl StablehloComparisonDirection {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Eq, Self::Ne, Self::Ge, Self::Gt, Self::Le, Self::Lt];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -265,6 +299,9 @@ pub enum StablehloComparisonType {
 }
 
 impl StablehloComparisonType {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Notype, Self::Float, Self::FloatTotalOrder, Self::Signed, Self::Unsigned];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -289,6 +326,9 @@ pub enum RngAlgorithm {
 }
 
 impl RngAlgorithm {
+    /// Every value, in the schema's order.
+    pub const ALL: &'static [Self] = &[Self::Default, Self::Philox, Self::Threefry];
+
     /// The variant with this number in the schema.
     pub fn from_code(code: i64) -> Option<Self> {
         match code {
@@ -300,190 +340,353 @@ impl RngAlgorithm {
     }
 }
 
-/// `AddOptions` of the schema.
+/// `StablehloGatherOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct AddOptions {
-    pub fused_activation_function: ActivationFunctionType,
-    pub pot_scale_int16: bool,
+pub struct StablehloGatherOptions {
+    pub offset_dims: Vec<i64>,
+    pub collapsed_slice_dims: Vec<i64>,
+    pub start_index_map: Vec<i64>,
+    pub index_vector_dim: i64,
+    pub slice_sizes: Vec<i64>,
+    pub indices_are_sorted: bool,
 }
 
-impl Default for AddOptions {
-    fn default() -> Self {
-        Self { fused_activation_function: Default::default(), pot_scale_int16: true }
-    }
-}
-
-/// `ArgMaxOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct ArgMaxOptions {
-    pub output_type: DType,
-}
-
-impl Default for ArgMaxOptions {
-    fn default() -> Self {
-        Self { output_type: DType::Float32 }
-    }
-}
-
-/// `ArgMinOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct ArgMinOptions {
-    pub output_type: DType,
-}
-
-impl Default for ArgMinOptions {
-    fn default() -> Self {
-        Self { output_type: DType::Float32 }
-    }
-}
-
-/// `BatchMatMulOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct BatchMatMulOptions {
-    pub adj_x: bool,
-    pub adj_y: bool,
-    pub asymmetric_quantize_inputs: bool,
-}
-
-impl Default for BatchMatMulOptions {
-    fn default() -> Self {
-        Self { adj_x: false, adj_y: false, asymmetric_quantize_inputs: false }
-    }
-}
-
-/// `BidirectionalSequenceLSTMOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct BidirectionalSequenceLstmOptions {
-    pub fused_activation_function: ActivationFunctionType,
-    pub cell_clip: f32,
-    pub proj_clip: f32,
-    pub merge_outputs: bool,
-    pub time_major: bool,
-    pub asymmetric_quantize_inputs: bool,
-}
-
-impl Default for BidirectionalSequenceLstmOptions {
+impl Default for StablehloGatherOptions {
     fn default() -> Self {
         Self {
-            fused_activation_function: Default::default(),
-            cell_clip: 0.0,
-            proj_clip: 0.0,
-            merge_outputs: false,
-            time_major: true,
-            asymmetric_quantize_inputs: false,
+            offset_dims: Vec::new(),
+            collapsed_slice_dims: Vec::new(),
+            start_index_map: Vec::new(),
+            index_vector_dim: 0,
+            slice_sizes: Vec::new(),
+            indices_are_sorted: false,
         }
     }
 }
 
-/// `BidirectionalSequenceRNNOptions` of the schema.
+/// `StablehloTransposeOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct BidirectionalSequenceRnnOptions {
-    pub time_major: bool,
-    pub fused_activation_function: ActivationFunctionType,
-    pub merge_outputs: bool,
-    pub asymmetric_quantize_inputs: bool,
+pub struct StablehloTransposeOptions {
+    pub permutation: Vec<i64>,
 }
 
-impl Default for BidirectionalSequenceRnnOptions {
+impl Default for StablehloTransposeOptions {
+    fn default() -> Self {
+        Self { permutation: Vec::new() }
+    }
+}
+
+/// `StablehloDotGeneralOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloDotGeneralOptions {
+    pub lhs_batching_dimensions: Vec<i64>,
+    pub rhs_batching_dimensions: Vec<i64>,
+    pub lhs_contracting_dimensions: Vec<i64>,
+    pub rhs_contracting_dimensions: Vec<i64>,
+    pub precision_config: Vec<StablehloPrecisionConfig>,
+}
+
+impl Default for StablehloDotGeneralOptions {
     fn default() -> Self {
         Self {
-            time_major: false,
-            fused_activation_function: Default::default(),
-            merge_outputs: false,
-            asymmetric_quantize_inputs: false,
+            lhs_batching_dimensions: Vec::new(),
+            rhs_batching_dimensions: Vec::new(),
+            lhs_contracting_dimensions: Vec::new(),
+            rhs_contracting_dimensions: Vec::new(),
+            precision_config: Vec::new(),
         }
     }
 }
 
-/// `BucketizeOptions` of the schema.
+/// `StablehloReduceWindowOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct BucketizeOptions {
-    pub boundaries: Vec<f32>,
+pub struct StablehloReduceWindowOptions {
+    pub window_dimensions: Vec<i64>,
+    pub window_strides: Vec<i64>,
+    pub base_dilations: Vec<i64>,
+    pub window_dilations: Vec<i64>,
+    pub padding: Vec<i64>,
+    pub body_subgraph_index: i32,
 }
 
-impl Default for BucketizeOptions {
-    fn default() -> Self {
-        Self { boundaries: Default::default() }
-    }
-}
-
-/// `CallOnceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct CallOnceOptions {
-    pub init_subgraph_index: i32,
-}
-
-impl Default for CallOnceOptions {
-    fn default() -> Self {
-        Self { init_subgraph_index: 0 }
-    }
-}
-
-/// `CallOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct CallOptions {
-    pub subgraph: u32,
-}
-
-impl Default for CallOptions {
-    fn default() -> Self {
-        Self { subgraph: 0 }
-    }
-}
-
-/// `CastOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct CastOptions {
-    pub in_data_type: DType,
-    pub out_data_type: DType,
-}
-
-impl Default for CastOptions {
-    fn default() -> Self {
-        Self { in_data_type: DType::Float32, out_data_type: DType::Float32 }
-    }
-}
-
-/// `ConcatEmbeddingsOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct ConcatEmbeddingsOptions {
-    pub num_channels: i32,
-    pub num_columns_per_channel: Vec<i32>,
-    pub embedding_dim_per_channel: Vec<i32>,
-}
-
-impl Default for ConcatEmbeddingsOptions {
+impl Default for StablehloReduceWindowOptions {
     fn default() -> Self {
         Self {
-            num_channels: 0,
-            num_columns_per_channel: Default::default(),
-            embedding_dim_per_channel: Default::default(),
+            window_dimensions: Vec::new(),
+            window_strides: Vec::new(),
+            base_dilations: Vec::new(),
+            window_dilations: Vec::new(),
+            padding: Vec::new(),
+            body_subgraph_index: 0,
         }
     }
 }
 
-/// `ConcatenationOptions` of the schema.
+/// `StablehloWhileOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct ConcatenationOptions {
-    pub axis: i32,
-    pub fused_activation_function: ActivationFunctionType,
+pub struct StablehloWhileOptions {
+    pub cond_subgraph_index: i32,
+    pub body_subgraph_index: i32,
 }
 
-impl Default for ConcatenationOptions {
+impl Default for StablehloWhileOptions {
     fn default() -> Self {
-        Self { axis: 0, fused_activation_function: Default::default() }
+        Self { cond_subgraph_index: 0, body_subgraph_index: 0 }
+    }
+}
+
+/// `StablehloSortOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloSortOptions {
+    pub dimension: i64,
+    pub is_stable: bool,
+    pub comparator_subgraph_index: i32,
+}
+
+impl Default for StablehloSortOptions {
+    fn default() -> Self {
+        Self { dimension: 0, is_stable: false, comparator_subgraph_index: 0 }
+    }
+}
+
+/// `StablehloConcatenateOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloConcatenateOptions {
+    pub dimension: i64,
+}
+
+impl Default for StablehloConcatenateOptions {
+    fn default() -> Self {
+        Self { dimension: 0 }
+    }
+}
+
+/// `StablehloBroadcastInDimOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloBroadcastInDimOptions {
+    pub broadcast_dimensions: Vec<i64>,
+}
+
+impl Default for StablehloBroadcastInDimOptions {
+    fn default() -> Self {
+        Self { broadcast_dimensions: Vec::new() }
+    }
+}
+
+/// `StablehloCompareOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloCompareOptions {
+    pub comparison_direction: StablehloComparisonDirection,
+    pub compare_type: StablehloComparisonType,
+}
+
+impl Default for StablehloCompareOptions {
+    fn default() -> Self {
+        Self { comparison_direction: Default::default(), compare_type: Default::default() }
+    }
+}
+
+/// `StablehloDynamicSliceOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloDynamicSliceOptions {
+    pub slice_sizes: Vec<i64>,
+}
+
+impl Default for StablehloDynamicSliceOptions {
+    fn default() -> Self {
+        Self { slice_sizes: Vec::new() }
+    }
+}
+
+/// `StablehloPadOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloPadOptions {
+    pub edge_padding_low: Vec<i64>,
+    pub edge_padding_high: Vec<i64>,
+    pub interior_padding: Vec<i64>,
+}
+
+impl Default for StablehloPadOptions {
+    fn default() -> Self {
+        Self { edge_padding_low: Vec::new(), edge_padding_high: Vec::new(), interior_padding: Vec::new() }
+    }
+}
+
+/// `StablehloIotaOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloIotaOptions {
+    pub iota_dimension: i64,
+}
+
+impl Default for StablehloIotaOptions {
+    fn default() -> Self {
+        Self { iota_dimension: 0 }
+    }
+}
+
+/// `StablehloCustomCallOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloCustomCallOptions {
+    pub call_target_name: String,
+    pub has_side_effect: bool,
+    pub backend_config: String,
+    pub api_version: i32,
+    pub called_computations: Vec<i32>,
+    pub custom_attributes: Vec<u8>,
+}
+
+impl Default for StablehloCustomCallOptions {
+    fn default() -> Self {
+        Self {
+            call_target_name: String::new(),
+            has_side_effect: false,
+            backend_config: String::new(),
+            api_version: 0,
+            called_computations: Vec::new(),
+            custom_attributes: Vec::new(),
+        }
+    }
+}
+
+/// `StablehloReduceOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloReduceOptions {
+    pub dimensions: Vec<i64>,
+    pub body_subgraph_index: i32,
+}
+
+impl Default for StablehloReduceOptions {
+    fn default() -> Self {
+        Self { dimensions: Vec::new(), body_subgraph_index: 0 }
+    }
+}
+
+/// `StablehloSliceOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloSliceOptions {
+    pub start_indices: Vec<i64>,
+    pub limit_indices: Vec<i64>,
+    pub strides: Vec<i64>,
+}
+
+impl Default for StablehloSliceOptions {
+    fn default() -> Self {
+        Self { start_indices: Vec::new(), limit_indices: Vec::new(), strides: Vec::new() }
+    }
+}
+
+/// `StablehloConvolutionOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloConvolutionOptions {
+    pub window_strides: Vec<i64>,
+    pub padding: Vec<i64>,
+    pub lhs_dilation: Vec<i64>,
+    pub rhs_dilation: Vec<i64>,
+    pub window_reversal: Vec<bool>,
+    pub input_batch_dimension: i64,
+    pub input_feature_dimension: i64,
+    pub input_spatial_dimensions: Vec<i64>,
+    pub kernel_input_feature_dimension: i64,
+    pub kernel_output_feature_dimension: i64,
+    pub kernel_spatial_dimensions: Vec<i64>,
+    pub output_batch_dimension: i64,
+    pub output_feature_dimension: i64,
+    pub output_spatial_dimensions: Vec<i64>,
+    pub feature_group_count: i64,
+    pub batch_group_count: i64,
+    pub precision_config: Vec<StablehloPrecisionConfig>,
+}
+
+impl Default for StablehloConvolutionOptions {
+    fn default() -> Self {
+        Self {
+            window_strides: Vec::new(),
+            padding: Vec::new(),
+            lhs_dilation: Vec::new(),
+            rhs_dilation: Vec::new(),
+            window_reversal: Vec::new(),
+            input_batch_dimension: 0,
+            input_feature_dimension: 0,
+            input_spatial_dimensions: Vec::new(),
+            kernel_input_feature_dimension: 0,
+            kernel_output_feature_dimension: 0,
+            kernel_spatial_dimensions: Vec::new(),
+            output_batch_dimension: 0,
+            output_feature_dimension: 0,
+            output_spatial_dimensions: Vec::new(),
+            feature_group_count: 0,
+            batch_group_count: 0,
+            precision_config: Vec::new(),
+        }
+    }
+}
+
+/// `StablehloScatterOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloScatterOptions {
+    pub indices_are_sorted: bool,
+    pub update_window_dims: Vec<i64>,
+    pub inserted_window_dims: Vec<i64>,
+    pub scatter_dims_to_operand_dims: Vec<i64>,
+    pub index_vector_dim: i64,
+    pub unique_indices: bool,
+    pub update_computation_subgraph_index: i32,
+}
+
+impl Default for StablehloScatterOptions {
+    fn default() -> Self {
+        Self {
+            indices_are_sorted: false,
+            update_window_dims: Vec::new(),
+            inserted_window_dims: Vec::new(),
+            scatter_dims_to_operand_dims: Vec::new(),
+            index_vector_dim: 0,
+            unique_indices: false,
+            update_computation_subgraph_index: 0,
+        }
+    }
+}
+
+/// `StablehloCaseOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloCaseOptions {
+    pub branch_subgraph_indices: Vec<i32>,
+}
+
+impl Default for StablehloCaseOptions {
+    fn default() -> Self {
+        Self { branch_subgraph_indices: Vec::new() }
+    }
+}
+
+/// `StablehloRngBitGeneratorOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloRngBitGeneratorOptions {
+    pub algorithm: RngAlgorithm,
+}
+
+impl Default for StablehloRngBitGeneratorOptions {
+    fn default() -> Self {
+        Self { algorithm: Default::default() }
     }
 }
 
@@ -543,30 +746,28 @@ impl Default for Conv3DOptions {
     }
 }
 
-/// `CumsumOptions` of the schema.
+/// `Pool2DOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct CumsumOptions {
-    pub exclusive: bool,
-    pub reverse: bool,
+pub struct Pool2DOptions {
+    pub padding: Padding,
+    pub stride_w: i32,
+    pub stride_h: i32,
+    pub filter_width: i32,
+    pub filter_height: i32,
+    pub fused_activation_function: ActivationFunctionType,
 }
 
-impl Default for CumsumOptions {
+impl Default for Pool2DOptions {
     fn default() -> Self {
-        Self { exclusive: false, reverse: false }
-    }
-}
-
-/// `DepthToSpaceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct DepthToSpaceOptions {
-    pub block_size: i32,
-}
-
-impl Default for DepthToSpaceOptions {
-    fn default() -> Self {
-        Self { block_size: 0 }
+        Self {
+            padding: Default::default(),
+            stride_w: 0,
+            stride_h: 0,
+            filter_width: 0,
+            filter_height: 0,
+            fused_activation_function: Default::default(),
+        }
     }
 }
 
@@ -597,45 +798,96 @@ impl Default for DepthwiseConv2DOptions {
     }
 }
 
-/// `DivOptions` of the schema.
+/// `ConcatEmbeddingsOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct DivOptions {
+pub struct ConcatEmbeddingsOptions {
+    pub num_channels: i32,
+    pub num_columns_per_channel: Vec<i32>,
+    pub embedding_dim_per_channel: Vec<i32>,
+}
+
+impl Default for ConcatEmbeddingsOptions {
+    fn default() -> Self {
+        Self { num_channels: 0, num_columns_per_channel: Vec::new(), embedding_dim_per_channel: Vec::new() }
+    }
+}
+
+/// `LSHProjectionOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct LshProjectionOptions {
+    pub kind: LshProjectionType,
+}
+
+impl Default for LshProjectionOptions {
+    fn default() -> Self {
+        Self { kind: Default::default() }
+    }
+}
+
+/// `SVDFOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct SvdfOptions {
+    pub rank: i32,
     pub fused_activation_function: ActivationFunctionType,
+    pub asymmetric_quantize_inputs: bool,
 }
 
-impl Default for DivOptions {
+impl Default for SvdfOptions {
     fn default() -> Self {
-        Self { fused_activation_function: Default::default() }
+        Self { rank: 0, fused_activation_function: Default::default(), asymmetric_quantize_inputs: false }
     }
 }
 
-/// `EmbeddingLookupSparseOptions` of the schema.
+/// `RNNOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct EmbeddingLookupSparseOptions {
-    pub combiner: CombinerType,
+pub struct RnnOptions {
+    pub fused_activation_function: ActivationFunctionType,
+    pub asymmetric_quantize_inputs: bool,
 }
 
-impl Default for EmbeddingLookupSparseOptions {
+impl Default for RnnOptions {
     fn default() -> Self {
-        Self { combiner: Default::default() }
+        Self { fused_activation_function: Default::default(), asymmetric_quantize_inputs: false }
     }
 }
 
-/// `FakeQuantOptions` of the schema.
+/// `SequenceRNNOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct FakeQuantOptions {
-    pub min: f32,
-    pub max: f32,
-    pub num_bits: i32,
-    pub narrow_range: bool,
+pub struct SequenceRnnOptions {
+    pub time_major: bool,
+    pub fused_activation_function: ActivationFunctionType,
+    pub asymmetric_quantize_inputs: bool,
 }
 
-impl Default for FakeQuantOptions {
+impl Default for SequenceRnnOptions {
     fn default() -> Self {
-        Self { min: 0.0, max: 0.0, num_bits: 0, narrow_range: false }
+        Self { time_major: false, fused_activation_function: Default::default(), asymmetric_quantize_inputs: false }
+    }
+}
+
+/// `BidirectionalSequenceRNNOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct BidirectionalSequenceRnnOptions {
+    pub time_major: bool,
+    pub fused_activation_function: ActivationFunctionType,
+    pub merge_outputs: bool,
+    pub asymmetric_quantize_inputs: bool,
+}
+
+impl Default for BidirectionalSequenceRnnOptions {
+    fn default() -> Self {
+        Self {
+            time_major: false,
+            fused_activation_function: Default::default(),
+            merge_outputs: false,
+            asymmetric_quantize_inputs: false,
+        }
     }
 }
 
@@ -659,64 +911,62 @@ impl Default for FullyConnectedOptions {
             keep_num_dims: false,
             asymmetric_quantize_inputs: false,
             quantized_bias_type: DType::Float32,
-            quant_spec: Default::default(),
+            quant_spec: Vec::new(),
         }
     }
 }
 
-/// `GatherOptions` of the schema.
+/// `SoftmaxOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct GatherOptions {
+pub struct SoftmaxOptions {
+    pub beta: f32,
+}
+
+impl Default for SoftmaxOptions {
+    fn default() -> Self {
+        Self { beta: 0.0 }
+    }
+}
+
+/// `ConcatenationOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct ConcatenationOptions {
     pub axis: i32,
-    pub batch_dims: i32,
+    pub fused_activation_function: ActivationFunctionType,
 }
 
-impl Default for GatherOptions {
+impl Default for ConcatenationOptions {
     fn default() -> Self {
-        Self { axis: 0, batch_dims: 0 }
+        Self { axis: 0, fused_activation_function: Default::default() }
     }
 }
 
-/// `GeluOptions` of the schema.
+/// `AddOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct GeluOptions {
-    pub approximate: bool,
+pub struct AddOptions {
+    pub fused_activation_function: ActivationFunctionType,
+    pub pot_scale_int16: bool,
 }
 
-impl Default for GeluOptions {
+impl Default for AddOptions {
     fn default() -> Self {
-        Self { approximate: false }
+        Self { fused_activation_function: Default::default(), pot_scale_int16: true }
     }
 }
 
-/// `HashtableOptions` of the schema.
+/// `MulOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct HashtableOptions {
-    pub table_id: i32,
-    pub key_dtype: DType,
-    pub value_dtype: DType,
+pub struct MulOptions {
+    pub fused_activation_function: ActivationFunctionType,
 }
 
-impl Default for HashtableOptions {
+impl Default for MulOptions {
     fn default() -> Self {
-        Self { table_id: 0, key_dtype: DType::Float32, value_dtype: DType::Float32 }
-    }
-}
-
-/// `IfOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct IfOptions {
-    pub then_subgraph_index: i32,
-    pub else_subgraph_index: i32,
-}
-
-impl Default for IfOptions {
-    fn default() -> Self {
-        Self { then_subgraph_index: 0, else_subgraph_index: 0 }
+        Self { fused_activation_function: Default::default() }
     }
 }
 
@@ -733,16 +983,19 @@ impl Default for L2NormOptions {
     }
 }
 
-/// `LSHProjectionOptions` of the schema.
+/// `LocalResponseNormalizationOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct LshProjectionOptions {
-    pub kind: LshProjectionType,
+pub struct LocalResponseNormalizationOptions {
+    pub radius: i32,
+    pub bias: f32,
+    pub alpha: f32,
+    pub beta: f32,
 }
 
-impl Default for LshProjectionOptions {
+impl Default for LocalResponseNormalizationOptions {
     fn default() -> Self {
-        Self { kind: Default::default() }
+        Self { radius: 0, bias: 0.0, alpha: 0.0, beta: 0.0 }
     }
 }
 
@@ -769,177 +1022,53 @@ impl Default for LstmOptions {
     }
 }
 
-/// `LeakyReluOptions` of the schema.
+/// `UnidirectionalSequenceLSTMOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct LeakyReluOptions {
-    pub alpha: f32,
-}
-
-impl Default for LeakyReluOptions {
-    fn default() -> Self {
-        Self { alpha: 0.0 }
-    }
-}
-
-/// `LocalResponseNormalizationOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct LocalResponseNormalizationOptions {
-    pub radius: i32,
-    pub bias: f32,
-    pub alpha: f32,
-    pub beta: f32,
-}
-
-impl Default for LocalResponseNormalizationOptions {
-    fn default() -> Self {
-        Self { radius: 0, bias: 0.0, alpha: 0.0, beta: 0.0 }
-    }
-}
-
-/// `MirrorPadOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct MirrorPadOptions {
-    pub mode: MirrorPadMode,
-}
-
-impl Default for MirrorPadOptions {
-    fn default() -> Self {
-        Self { mode: Default::default() }
-    }
-}
-
-/// `MulOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct MulOptions {
+pub struct UnidirectionalSequenceLstmOptions {
     pub fused_activation_function: ActivationFunctionType,
+    pub cell_clip: f32,
+    pub proj_clip: f32,
+    pub time_major: bool,
+    pub asymmetric_quantize_inputs: bool,
+    pub diagonal_recurrent_tensors: bool,
 }
 
-impl Default for MulOptions {
-    fn default() -> Self {
-        Self { fused_activation_function: Default::default() }
-    }
-}
-
-/// `OneHotOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct OneHotOptions {
-    pub axis: i32,
-}
-
-impl Default for OneHotOptions {
-    fn default() -> Self {
-        Self { axis: 0 }
-    }
-}
-
-/// `PackOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct PackOptions {
-    pub values_count: i32,
-    pub axis: i32,
-}
-
-impl Default for PackOptions {
-    fn default() -> Self {
-        Self { values_count: 0, axis: 0 }
-    }
-}
-
-/// `Pool2DOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct Pool2DOptions {
-    pub padding: Padding,
-    pub stride_w: i32,
-    pub stride_h: i32,
-    pub filter_width: i32,
-    pub filter_height: i32,
-    pub fused_activation_function: ActivationFunctionType,
-}
-
-impl Default for Pool2DOptions {
+impl Default for UnidirectionalSequenceLstmOptions {
     fn default() -> Self {
         Self {
-            padding: Default::default(),
-            stride_w: 0,
-            stride_h: 0,
-            filter_width: 0,
-            filter_height: 0,
             fused_activation_function: Default::default(),
+            cell_clip: 0.0,
+            proj_clip: 0.0,
+            time_major: false,
+            asymmetric_quantize_inputs: false,
+            diagonal_recurrent_tensors: false,
         }
     }
 }
 
-/// `RNNOptions` of the schema.
+/// `BidirectionalSequenceLSTMOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct RnnOptions {
+pub struct BidirectionalSequenceLstmOptions {
     pub fused_activation_function: ActivationFunctionType,
+    pub cell_clip: f32,
+    pub proj_clip: f32,
+    pub merge_outputs: bool,
+    pub time_major: bool,
     pub asymmetric_quantize_inputs: bool,
 }
 
-impl Default for RnnOptions {
+impl Default for BidirectionalSequenceLstmOptions {
     fn default() -> Self {
-        Self { fused_activation_function: Default::default(), asymmetric_quantize_inputs: false }
-    }
-}
-
-/// `RandomOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct RandomOptions {
-    pub seed: i64,
-    pub seed2: i64,
-}
-
-impl Default for RandomOptions {
-    fn default() -> Self {
-        Self { seed: 0, seed2: 0 }
-    }
-}
-
-/// `ReduceWindowOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct ReduceWindowOptions {
-    pub reduce_function: ReduceWindowFunction,
-}
-
-impl Default for ReduceWindowOptions {
-    fn default() -> Self {
-        Self { reduce_function: Default::default() }
-    }
-}
-
-/// `ReducerOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct ReducerOptions {
-    pub keep_dims: bool,
-}
-
-impl Default for ReducerOptions {
-    fn default() -> Self {
-        Self { keep_dims: false }
-    }
-}
-
-/// `ReshapeOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct ReshapeOptions {
-    pub new_shape: Vec<i32>,
-}
-
-impl Default for ReshapeOptions {
-    fn default() -> Self {
-        Self { new_shape: Default::default() }
+        Self {
+            fused_activation_function: Default::default(),
+            cell_clip: 0.0,
+            proj_clip: 0.0,
+            merge_outputs: false,
+            time_major: true,
+            asymmetric_quantize_inputs: false,
+        }
     }
 }
 
@@ -971,60 +1100,29 @@ impl Default for ResizeNearestNeighborOptions {
     }
 }
 
-/// `ReverseSequenceOptions` of the schema.
+/// `CallOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct ReverseSequenceOptions {
-    pub seq_dim: i32,
-    pub batch_dim: i32,
+pub struct CallOptions {
+    pub subgraph: u32,
 }
 
-impl Default for ReverseSequenceOptions {
+impl Default for CallOptions {
     fn default() -> Self {
-        Self { seq_dim: 0, batch_dim: 0 }
+        Self { subgraph: 0 }
     }
 }
 
-/// `SVDFOptions` of the schema.
+/// `ReshapeOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct SvdfOptions {
-    pub rank: i32,
-    pub fused_activation_function: ActivationFunctionType,
-    pub asymmetric_quantize_inputs: bool,
+pub struct ReshapeOptions {
+    pub new_shape: Vec<i32>,
 }
 
-impl Default for SvdfOptions {
+impl Default for ReshapeOptions {
     fn default() -> Self {
-        Self { rank: 0, fused_activation_function: Default::default(), asymmetric_quantize_inputs: false }
-    }
-}
-
-/// `SequenceRNNOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct SequenceRnnOptions {
-    pub time_major: bool,
-    pub fused_activation_function: ActivationFunctionType,
-    pub asymmetric_quantize_inputs: bool,
-}
-
-impl Default for SequenceRnnOptions {
-    fn default() -> Self {
-        Self { time_major: false, fused_activation_function: Default::default(), asymmetric_quantize_inputs: false }
-    }
-}
-
-/// `ShapeOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct ShapeOptions {
-    pub out_type: DType,
-}
-
-impl Default for ShapeOptions {
-    fn default() -> Self {
-        Self { out_type: DType::Float32 }
+        Self { new_shape: Vec::new() }
     }
 }
 
@@ -1043,19 +1141,6 @@ impl Default for SkipGramOptions {
     }
 }
 
-/// `SoftmaxOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct SoftmaxOptions {
-    pub beta: f32,
-}
-
-impl Default for SoftmaxOptions {
-    fn default() -> Self {
-        Self { beta: 0.0 }
-    }
-}
-
 /// `SpaceToDepthOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
@@ -1069,16 +1154,96 @@ impl Default for SpaceToDepthOptions {
     }
 }
 
-/// `SparseToDenseOptions` of the schema.
+/// `DepthToSpaceOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct SparseToDenseOptions {
-    pub validate_indices: bool,
+pub struct DepthToSpaceOptions {
+    pub block_size: i32,
 }
 
-impl Default for SparseToDenseOptions {
+impl Default for DepthToSpaceOptions {
     fn default() -> Self {
-        Self { validate_indices: false }
+        Self { block_size: 0 }
+    }
+}
+
+/// `SubOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct SubOptions {
+    pub fused_activation_function: ActivationFunctionType,
+    pub pot_scale_int16: bool,
+}
+
+impl Default for SubOptions {
+    fn default() -> Self {
+        Self { fused_activation_function: Default::default(), pot_scale_int16: true }
+    }
+}
+
+/// `DivOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct DivOptions {
+    pub fused_activation_function: ActivationFunctionType,
+}
+
+impl Default for DivOptions {
+    fn default() -> Self {
+        Self { fused_activation_function: Default::default() }
+    }
+}
+
+/// `EmbeddingLookupSparseOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct EmbeddingLookupSparseOptions {
+    pub combiner: CombinerType,
+}
+
+impl Default for EmbeddingLookupSparseOptions {
+    fn default() -> Self {
+        Self { combiner: Default::default() }
+    }
+}
+
+/// `GatherOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct GatherOptions {
+    pub axis: i32,
+    pub batch_dims: i32,
+}
+
+impl Default for GatherOptions {
+    fn default() -> Self {
+        Self { axis: 0, batch_dims: 0 }
+    }
+}
+
+/// `ReducerOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct ReducerOptions {
+    pub keep_dims: bool,
+}
+
+impl Default for ReducerOptions {
+    fn default() -> Self {
+        Self { keep_dims: false }
+    }
+}
+
+/// `SqueezeOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct SqueezeOptions {
+    pub squeeze_dims: Vec<i32>,
+}
+
+impl Default for SqueezeOptions {
+    fn default() -> Self {
+        Self { squeeze_dims: Vec::new() }
     }
 }
 
@@ -1108,396 +1273,6 @@ impl Default for SplitVOptions {
     }
 }
 
-/// `SqueezeOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct SqueezeOptions {
-    pub squeeze_dims: Vec<i32>,
-}
-
-impl Default for SqueezeOptions {
-    fn default() -> Self {
-        Self { squeeze_dims: Default::default() }
-    }
-}
-
-/// `StableHLOCompositeOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloCompositeOptions {
-    pub name: String,
-    pub decomposition_subgraph_index: i32,
-    pub composite_attributes: Vec<u8>,
-    pub composite_attributes_format: CustomOptionsFormat,
-    pub version: i32,
-}
-
-impl Default for StablehloCompositeOptions {
-    fn default() -> Self {
-        Self {
-            name: Default::default(),
-            decomposition_subgraph_index: 0,
-            composite_attributes: Default::default(),
-            composite_attributes_format: Default::default(),
-            version: 0,
-        }
-    }
-}
-
-/// `StablehloBroadcastInDimOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloBroadcastInDimOptions {
-    pub broadcast_dimensions: Vec<i64>,
-}
-
-impl Default for StablehloBroadcastInDimOptions {
-    fn default() -> Self {
-        Self { broadcast_dimensions: Default::default() }
-    }
-}
-
-/// `StablehloCaseOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloCaseOptions {
-    pub branch_subgraph_indices: Vec<i32>,
-}
-
-impl Default for StablehloCaseOptions {
-    fn default() -> Self {
-        Self { branch_subgraph_indices: Default::default() }
-    }
-}
-
-/// `StablehloCompareOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloCompareOptions {
-    pub comparison_direction: StablehloComparisonDirection,
-    pub compare_type: StablehloComparisonType,
-}
-
-impl Default for StablehloCompareOptions {
-    fn default() -> Self {
-        Self { comparison_direction: Default::default(), compare_type: Default::default() }
-    }
-}
-
-/// `StablehloConcatenateOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloConcatenateOptions {
-    pub dimension: i64,
-}
-
-impl Default for StablehloConcatenateOptions {
-    fn default() -> Self {
-        Self { dimension: 0 }
-    }
-}
-
-/// `StablehloConvolutionOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloConvolutionOptions {
-    pub window_strides: Vec<i64>,
-    pub padding: Vec<i64>,
-    pub lhs_dilation: Vec<i64>,
-    pub rhs_dilation: Vec<i64>,
-    pub window_reversal: Vec<bool>,
-    pub input_batch_dimension: i64,
-    pub input_feature_dimension: i64,
-    pub input_spatial_dimensions: Vec<i64>,
-    pub kernel_input_feature_dimension: i64,
-    pub kernel_output_feature_dimension: i64,
-    pub kernel_spatial_dimensions: Vec<i64>,
-    pub output_batch_dimension: i64,
-    pub output_feature_dimension: i64,
-    pub output_spatial_dimensions: Vec<i64>,
-    pub feature_group_count: i64,
-    pub batch_group_count: i64,
-    pub precision_config: Vec<StablehloPrecisionConfig>,
-}
-
-impl Default for StablehloConvolutionOptions {
-    fn default() -> Self {
-        Self {
-            window_strides: Default::default(),
-            padding: Default::default(),
-            lhs_dilation: Default::default(),
-            rhs_dilation: Default::default(),
-            window_reversal: Default::default(),
-            input_batch_dimension: 0,
-            input_feature_dimension: 0,
-            input_spatial_dimensions: Default::default(),
-            kernel_input_feature_dimension: 0,
-            kernel_output_feature_dimension: 0,
-            kernel_spatial_dimensions: Default::default(),
-            output_batch_dimension: 0,
-            output_feature_dimension: 0,
-            output_spatial_dimensions: Default::default(),
-            feature_group_count: 0,
-            batch_group_count: 0,
-            precision_config: Default::default(),
-        }
-    }
-}
-
-/// `StablehloCustomCallOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloCustomCallOptions {
-    pub call_target_name: String,
-    pub has_side_effect: bool,
-    pub backend_config: String,
-    pub api_version: i32,
-    pub called_computations: Vec<i32>,
-    pub custom_attributes: Vec<u8>,
-}
-
-impl Default for StablehloCustomCallOptions {
-    fn default() -> Self {
-        Self {
-            call_target_name: Default::default(),
-            has_side_effect: false,
-            backend_config: Default::default(),
-            api_version: 0,
-            called_computations: Default::default(),
-            custom_attributes: Default::default(),
-        }
-    }
-}
-
-/// `StablehloDotGeneralOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloDotGeneralOptions {
-    pub lhs_batching_dimensions: Vec<i64>,
-    pub rhs_batching_dimensions: Vec<i64>,
-    pub lhs_contracting_dimensions: Vec<i64>,
-    pub rhs_contracting_dimensions: Vec<i64>,
-    pub precision_config: Vec<StablehloPrecisionConfig>,
-}
-
-impl Default for StablehloDotGeneralOptions {
-    fn default() -> Self {
-        Self {
-            lhs_batching_dimensions: Default::default(),
-            rhs_batching_dimensions: Default::default(),
-            lhs_contracting_dimensions: Default::default(),
-            rhs_contracting_dimensions: Default::default(),
-            precision_config: Default::default(),
-        }
-    }
-}
-
-/// `StablehloDynamicSliceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloDynamicSliceOptions {
-    pub slice_sizes: Vec<i64>,
-}
-
-impl Default for StablehloDynamicSliceOptions {
-    fn default() -> Self {
-        Self { slice_sizes: Default::default() }
-    }
-}
-
-/// `StablehloGatherOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloGatherOptions {
-    pub offset_dims: Vec<i64>,
-    pub collapsed_slice_dims: Vec<i64>,
-    pub start_index_map: Vec<i64>,
-    pub index_vector_dim: i64,
-    pub slice_sizes: Vec<i64>,
-    pub indices_are_sorted: bool,
-}
-
-impl Default for StablehloGatherOptions {
-    fn default() -> Self {
-        Self {
-            offset_dims: Default::default(),
-            collapsed_slice_dims: Default::default(),
-            start_index_map: Default::default(),
-            index_vector_dim: 0,
-            slice_sizes: Default::default(),
-            indices_are_sorted: false,
-        }
-    }
-}
-
-/// `StablehloIotaOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloIotaOptions {
-    pub iota_dimension: i64,
-}
-
-impl Default for StablehloIotaOptions {
-    fn default() -> Self {
-        Self { iota_dimension: 0 }
-    }
-}
-
-/// `StablehloPadOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloPadOptions {
-    pub edge_padding_low: Vec<i64>,
-    pub edge_padding_high: Vec<i64>,
-    pub interior_padding: Vec<i64>,
-}
-
-impl Default for StablehloPadOptions {
-    fn default() -> Self {
-        Self {
-            edge_padding_low: Default::default(),
-            edge_padding_high: Default::default(),
-            interior_padding: Default::default(),
-        }
-    }
-}
-
-/// `StablehloReduceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloReduceOptions {
-    pub dimensions: Vec<i64>,
-    pub body_subgraph_index: i32,
-}
-
-impl Default for StablehloReduceOptions {
-    fn default() -> Self {
-        Self { dimensions: Default::default(), body_subgraph_index: 0 }
-    }
-}
-
-/// `StablehloReduceWindowOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloReduceWindowOptions {
-    pub window_dimensions: Vec<i64>,
-    pub window_strides: Vec<i64>,
-    pub base_dilations: Vec<i64>,
-    pub window_dilations: Vec<i64>,
-    pub padding: Vec<i64>,
-    pub body_subgraph_index: i32,
-}
-
-impl Default for StablehloReduceWindowOptions {
-    fn default() -> Self {
-        Self {
-            window_dimensions: Default::default(),
-            window_strides: Default::default(),
-            base_dilations: Default::default(),
-            window_dilations: Default::default(),
-            padding: Default::default(),
-            body_subgraph_index: 0,
-        }
-    }
-}
-
-/// `StablehloRngBitGeneratorOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloRngBitGeneratorOptions {
-    pub algorithm: RngAlgorithm,
-}
-
-impl Default for StablehloRngBitGeneratorOptions {
-    fn default() -> Self {
-        Self { algorithm: Default::default() }
-    }
-}
-
-/// `StablehloScatterOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloScatterOptions {
-    pub indices_are_sorted: bool,
-    pub update_window_dims: Vec<i64>,
-    pub inserted_window_dims: Vec<i64>,
-    pub scatter_dims_to_operand_dims: Vec<i64>,
-    pub index_vector_dim: i64,
-    pub unique_indices: bool,
-    pub update_computation_subgraph_index: i32,
-}
-
-impl Default for StablehloScatterOptions {
-    fn default() -> Self {
-        Self {
-            indices_are_sorted: false,
-            update_window_dims: Default::default(),
-            inserted_window_dims: Default::default(),
-            scatter_dims_to_operand_dims: Default::default(),
-            index_vector_dim: 0,
-            unique_indices: false,
-            update_computation_subgraph_index: 0,
-        }
-    }
-}
-
-/// `StablehloSliceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloSliceOptions {
-    pub start_indices: Vec<i64>,
-    pub limit_indices: Vec<i64>,
-    pub strides: Vec<i64>,
-}
-
-impl Default for StablehloSliceOptions {
-    fn default() -> Self {
-        Self { start_indices: Default::default(), limit_indices: Default::default(), strides: Default::default() }
-    }
-}
-
-/// `StablehloSortOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloSortOptions {
-    pub dimension: i64,
-    pub is_stable: bool,
-    pub comparator_subgraph_index: i32,
-}
-
-impl Default for StablehloSortOptions {
-    fn default() -> Self {
-        Self { dimension: 0, is_stable: false, comparator_subgraph_index: 0 }
-    }
-}
-
-/// `StablehloTransposeOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloTransposeOptions {
-    pub permutation: Vec<i64>,
-}
-
-impl Default for StablehloTransposeOptions {
-    fn default() -> Self {
-        Self { permutation: Default::default() }
-    }
-}
-
-/// `StablehloWhileOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct StablehloWhileOptions {
-    pub cond_subgraph_index: i32,
-    pub body_subgraph_index: i32,
-}
-
-impl Default for StablehloWhileOptions {
-    fn default() -> Self {
-        Self { cond_subgraph_index: 0, body_subgraph_index: 0 }
-    }
-}
-
 /// `StridedSliceOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
@@ -1516,17 +1291,43 @@ impl Default for StridedSliceOptions {
     }
 }
 
-/// `SubOptions` of the schema.
+/// `CastOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct SubOptions {
-    pub fused_activation_function: ActivationFunctionType,
-    pub pot_scale_int16: bool,
+pub struct CastOptions {
+    pub in_data_type: DType,
+    pub out_data_type: DType,
 }
 
-impl Default for SubOptions {
+impl Default for CastOptions {
     fn default() -> Self {
-        Self { fused_activation_function: Default::default(), pot_scale_int16: true }
+        Self { in_data_type: DType::Float32, out_data_type: DType::Float32 }
+    }
+}
+
+/// `ArgMaxOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct ArgMaxOptions {
+    pub output_type: DType,
+}
+
+impl Default for ArgMaxOptions {
+    fn default() -> Self {
+        Self { output_type: DType::Float32 }
+    }
+}
+
+/// `ArgMinOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct ArgMinOptions {
+    pub output_type: DType,
+}
+
+impl Default for ArgMinOptions {
+    fn default() -> Self {
+        Self { output_type: DType::Float32 }
     }
 }
 
@@ -1553,41 +1354,72 @@ impl Default for TransposeConvOptions {
     }
 }
 
-/// `UnidirectionalSequenceLSTMOptions` of the schema.
+/// `SparseToDenseOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct UnidirectionalSequenceLstmOptions {
-    pub fused_activation_function: ActivationFunctionType,
-    pub cell_clip: f32,
-    pub proj_clip: f32,
-    pub time_major: bool,
-    pub asymmetric_quantize_inputs: bool,
-    pub diagonal_recurrent_tensors: bool,
+pub struct SparseToDenseOptions {
+    pub validate_indices: bool,
 }
 
-impl Default for UnidirectionalSequenceLstmOptions {
+impl Default for SparseToDenseOptions {
     fn default() -> Self {
-        Self {
-            fused_activation_function: Default::default(),
-            cell_clip: 0.0,
-            proj_clip: 0.0,
-            time_major: false,
-            asymmetric_quantize_inputs: false,
-            diagonal_recurrent_tensors: false,
-        }
+        Self { validate_indices: false }
     }
 }
 
-/// `UniqueOptions` of the schema.
+/// `ShapeOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct UniqueOptions {
-    pub idx_out_type: DType,
+pub struct ShapeOptions {
+    pub out_type: DType,
 }
 
-impl Default for UniqueOptions {
+impl Default for ShapeOptions {
     fn default() -> Self {
-        Self { idx_out_type: DType::Int32 }
+        Self { out_type: DType::Float32 }
+    }
+}
+
+/// `FakeQuantOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct FakeQuantOptions {
+    pub min: f32,
+    pub max: f32,
+    pub num_bits: i32,
+    pub narrow_range: bool,
+}
+
+impl Default for FakeQuantOptions {
+    fn default() -> Self {
+        Self { min: 0.0, max: 0.0, num_bits: 0, narrow_range: false }
+    }
+}
+
+/// `PackOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct PackOptions {
+    pub values_count: i32,
+    pub axis: i32,
+}
+
+impl Default for PackOptions {
+    fn default() -> Self {
+        Self { values_count: 0, axis: 0 }
+    }
+}
+
+/// `OneHotOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct OneHotOptions {
+    pub axis: i32,
+}
+
+impl Default for OneHotOptions {
+    fn default() -> Self {
+        Self { axis: 0 }
     }
 }
 
@@ -1605,17 +1437,83 @@ impl Default for UnpackOptions {
     }
 }
 
-/// `VarHandleOptions` of the schema.
+/// `LeakyReluOptions` of the schema.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
-pub struct VarHandleOptions {
-    pub container: String,
-    pub shared_name: String,
+pub struct LeakyReluOptions {
+    pub alpha: f32,
 }
 
-impl Default for VarHandleOptions {
+impl Default for LeakyReluOptions {
     fn default() -> Self {
-        Self { container: Default::default(), shared_name: Default::default() }
+        Self { alpha: 0.0 }
+    }
+}
+
+/// `MirrorPadOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct MirrorPadOptions {
+    pub mode: MirrorPadMode,
+}
+
+impl Default for MirrorPadOptions {
+    fn default() -> Self {
+        Self { mode: Default::default() }
+    }
+}
+
+/// `UniqueOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct UniqueOptions {
+    pub idx_out_type: DType,
+}
+
+impl Default for UniqueOptions {
+    fn default() -> Self {
+        Self { idx_out_type: DType::Int32 }
+    }
+}
+
+/// `ReverseSequenceOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct ReverseSequenceOptions {
+    pub seq_dim: i32,
+    pub batch_dim: i32,
+}
+
+impl Default for ReverseSequenceOptions {
+    fn default() -> Self {
+        Self { seq_dim: 0, batch_dim: 0 }
+    }
+}
+
+/// `IfOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct IfOptions {
+    pub then_subgraph_index: i32,
+    pub else_subgraph_index: i32,
+}
+
+impl Default for IfOptions {
+    fn default() -> Self {
+        Self { then_subgraph_index: 0, else_subgraph_index: 0 }
+    }
+}
+
+/// `CallOnceOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct CallOnceOptions {
+    pub init_subgraph_index: i32,
+}
+
+impl Default for CallOnceOptions {
+    fn default() -> Self {
+        Self { init_subgraph_index: 0 }
     }
 }
 
@@ -1630,6 +1528,140 @@ pub struct WhileOptions {
 impl Default for WhileOptions {
     fn default() -> Self {
         Self { cond_subgraph_index: 0, body_subgraph_index: 0 }
+    }
+}
+
+/// `BatchMatMulOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct BatchMatMulOptions {
+    pub adj_x: bool,
+    pub adj_y: bool,
+    pub asymmetric_quantize_inputs: bool,
+}
+
+impl Default for BatchMatMulOptions {
+    fn default() -> Self {
+        Self { adj_x: false, adj_y: false, asymmetric_quantize_inputs: false }
+    }
+}
+
+/// `CumsumOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct CumsumOptions {
+    pub exclusive: bool,
+    pub reverse: bool,
+}
+
+impl Default for CumsumOptions {
+    fn default() -> Self {
+        Self { exclusive: false, reverse: false }
+    }
+}
+
+/// `HashtableOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct HashtableOptions {
+    pub table_id: i32,
+    pub key_dtype: DType,
+    pub value_dtype: DType,
+}
+
+impl Default for HashtableOptions {
+    fn default() -> Self {
+        Self { table_id: 0, key_dtype: DType::Float32, value_dtype: DType::Float32 }
+    }
+}
+
+/// `VarHandleOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct VarHandleOptions {
+    pub container: String,
+    pub shared_name: String,
+}
+
+impl Default for VarHandleOptions {
+    fn default() -> Self {
+        Self { container: String::new(), shared_name: String::new() }
+    }
+}
+
+/// `RandomOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct RandomOptions {
+    pub seed: i64,
+    pub seed2: i64,
+}
+
+impl Default for RandomOptions {
+    fn default() -> Self {
+        Self { seed: 0, seed2: 0 }
+    }
+}
+
+/// `BucketizeOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct BucketizeOptions {
+    pub boundaries: Vec<f32>,
+}
+
+impl Default for BucketizeOptions {
+    fn default() -> Self {
+        Self { boundaries: Vec::new() }
+    }
+}
+
+/// `GeluOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct GeluOptions {
+    pub approximate: bool,
+}
+
+impl Default for GeluOptions {
+    fn default() -> Self {
+        Self { approximate: false }
+    }
+}
+
+/// `ReduceWindowOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct ReduceWindowOptions {
+    pub reduce_function: ReduceWindowFunction,
+}
+
+impl Default for ReduceWindowOptions {
+    fn default() -> Self {
+        Self { reduce_function: Default::default() }
+    }
+}
+
+/// `StableHLOCompositeOptions` of the schema.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the schema's")]
+pub struct StablehloCompositeOptions {
+    pub name: String,
+    pub decomposition_subgraph_index: i32,
+    pub composite_attributes: Vec<u8>,
+    pub composite_attributes_format: CustomOptionsFormat,
+    pub version: i32,
+}
+
+impl Default for StablehloCompositeOptions {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            decomposition_subgraph_index: 0,
+            composite_attributes: Vec::new(),
+            composite_attributes_format: Default::default(),
+            version: 0,
+        }
     }
 }
 

@@ -1,0 +1,18 @@
+//! What `cargo xtask schema` writes from `schema/tflite.fbs`: flatc's bindings, and the attributes' reader and writer.
+
+#[allow(
+    unsafe_code,
+    missing_docs,
+    unused_imports,
+    dead_code,
+    mismatched_lifetime_syntaxes,
+    clippy::all,
+    reason = "flatc wrote it; its accessors rest on the verifier, which every file passes first"
+)]
+mod bindings;
+pub(crate) mod read;
+#[cfg(test)]
+pub(crate) mod samples;
+pub(crate) mod write;
+
+pub(crate) use bindings::tflite as schema;

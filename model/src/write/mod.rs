@@ -1,0 +1,3 @@
+//! Writes `.tflite` files.
+
+pub(crate) mod attributes;
