@@ -4,14 +4,20 @@
 //! own words, every operator with its typed attributes ([`Op`]), constants as shared byte ranges ([`Bytes`]).
 
 mod bytes;
+mod control;
 mod dtype;
+mod error;
+mod generated;
 mod graph;
 pub mod infer;
 mod op;
 mod quant;
+mod read;
+mod write;
 
 pub use bytes::Bytes;
 pub use dtype::DType;
+pub use error::Error;
 pub use graph::{
     Data, Dim, Graph, Metadata, Node, NodeId, Program, Shape, Signature, SignatureTensor, SubgraphId, Tensor, TensorId,
     element_count,
