@@ -6,14 +6,26 @@
 
 mod activation;
 mod binary;
+mod blocks;
+mod checks;
+mod concat;
 mod conv;
 mod depthwise;
+mod elements;
 mod elementwise;
 mod fully_connected;
+mod movement;
+mod pad;
 mod pool;
 mod reduce;
+mod slice;
 mod softmax;
 mod support;
+
+#[cfg(test)]
+mod movement_tests;
+#[cfg(test)]
+mod testing;
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Node, Op, Program, Quant, Tensor};
 
@@ -214,12 +226,17 @@ pub struct CustomRow {
 const FAMILIES: &[&[Row]] = &[
     activation::ROWS,
     binary::ROWS,
+    blocks::ROWS,
+    concat::ROWS,
     conv::ROWS,
     depthwise::ROWS,
     elementwise::ROWS,
     fully_connected::ROWS,
+    movement::ROWS,
+    pad::ROWS,
     pool::ROWS,
     reduce::ROWS,
+    slice::ROWS,
     softmax::ROWS,
 ];
 
