@@ -16,10 +16,7 @@ pub fn checked(command: &mut Command) -> Result<()> {
 
 /// Standard output of a program; the error of one that failed carries what it said last.
 pub fn output(command: &mut Command) -> Result<String> {
-    let result = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| shown(command))?;
+    let result = command.stdin(Stdio::null()).output().with_context(|| shown(command))?;
     if !result.status.success() {
         bail!("{} failed: {}", shown(command), last_words(&result));
     }
@@ -76,9 +73,7 @@ fn shown(command: &Command) -> String {
 /// The last line with text, of standard error if there is one.
 fn last_words(result: &Output) -> String {
     let all = [&result.stderr, &result.stdout].map(|bytes| String::from_utf8_lossy(bytes));
-    let last = all
-        .iter()
-        .find_map(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
+    let last = all.iter().find_map(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
     last.map_or_else(|| result.status.to_string(), |line| line.trim().to_owned())
 }
 
@@ -90,14 +85,11 @@ mod tests {
     #[test]
     fn streamed_sees_both_outputs_and_the_status() -> Result<()> {
         let seen = Mutex::new(Vec::new());
-        let status = streamed(
-            Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"]),
-            &|line| {
-                if let Ok(mut seen) = seen.lock() {
-                    seen.push(line.to_owned());
-                }
-            },
-        )?;
+        let status = streamed(Command::new("sh").args(["-c", "echo one; echo two >&2; exit 3"]), &|line| {
+            if let Ok(mut seen) = seen.lock() {
+                seen.push(line.to_owned());
+            }
+        })?;
         let mut seen = seen.into_inner()?;
         seen.sort();
         assert_eq!(seen, ["one", "two"]);
@@ -109,10 +101,7 @@ mod tests {
     fn failure_names_the_command_and_its_last_words() {
         let error = output(Command::new("sh").args(["-c", "echo why >&2; exit 1"]));
         let text = error.map_err(|error| error.to_string());
-        assert_eq!(
-            text,
-            Err("sh -c echo why >&2; exit 1 failed: why".to_owned())
-        );
+        assert_eq!(text, Err("sh -c echo why >&2; exit 1 failed: why".to_owned()));
     }
 
     #[test]

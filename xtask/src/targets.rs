@@ -12,11 +12,7 @@ const PACKAGES: [&str; 3] = ["tflite-wgpu-model", "tflite-wgpu-fallback", "tflit
 /// Checked always: a browser, and the other big desktop.
 const DEFAULT: [&str; 2] = ["wasm32-unknown-unknown", "x86_64-pc-windows-msvc"];
 /// Checked with `--full`.
-const FULL: [&str; 3] = [
-    "aarch64-linux-android",
-    "aarch64-apple-darwin",
-    "aarch64-apple-ios",
-];
+const FULL: [&str; 3] = ["aarch64-linux-android", "aarch64-apple-darwin", "aarch64-apple-ios"];
 /// Compiles std from the distribution's sources; an optional neighbour of the checkout.
 const MAKE_STD: &str = "../shared/tools/targets/make-std.sh";
 
@@ -40,40 +36,30 @@ pub fn run(workspace: &Workspace, full: bool, ci: bool) -> Result<bool> {
                 Ok(()) => ("compiles".to_owned(), true),
                 Err(error) => (format!("does not compile: {error:#}"), false),
             },
-            None => (
-                "skipped, its standard library is not to be had".to_owned(),
-                !ci,
-            ),
+            None => ("skipped, its standard library is not to be had".to_owned(), !ci),
         };
         all_well &= is_well;
         lines.push(format!("{target}: {outcome}"));
     }
     if !full {
-        lines.push(format!(
-            "left out (`--full` checks them): {}",
-            FULL.join(", ")
-        ));
+        lines.push(format!("left out (`--full` checks them): {}", FULL.join(", ")));
     }
     println!("{}", lines.join("\n"));
     Ok(all_well)
 }
 
-/// `cargo check` of the libraries. Another compiler means another build cache.
+/// `cargo check` of the libraries, in a build cache of its own. The workspace optimises dependencies, procedural macros
+/// included; for a check that only costs time.
 fn check(workspace: &Workspace, target: &str, std: &Std) -> Command {
     let mut command = workspace.cargo();
-    command.args([
-        "check",
-        "--lib",
-        "--no-default-features",
-        "--target",
-        target,
-    ]);
+    command.args(["check", "--lib", "--no-default-features", "--target", target]);
+    command.args(["--config", "profile.dev.package.\"*\".opt-level=0"]);
     for package in PACKAGES {
         command.args(["--package", package]);
     }
+    command.env("CARGO_TARGET_DIR", workspace.target_dir.join("targets"));
     if let Std::Wrapper(rustc) = std {
         command.env("RUSTC", rustc);
-        command.env("CARGO_TARGET_DIR", workspace.target_dir.join("targets"));
     }
     command
 }
@@ -86,9 +72,7 @@ fn provide_std(workspace: &Workspace, target: &str) -> Option<Std> {
     if process::is_installed("rustup") {
         match process::output(Command::new("rustup").args(["target", "add", target])) {
             Ok(_) if toolchain_has(target) => {
-                println!(
-                    "{target}: added to the toolchain (`rustup target remove {target}` undoes it)"
-                );
+                println!("{target}: added to the toolchain (`rustup target remove {target}` undoes it)");
                 return Some(Std::Toolchain);
             }
             Ok(_) => println!("{target}: rustup added it to another toolchain"),
@@ -101,10 +85,7 @@ fn provide_std(workspace: &Workspace, target: &str) -> Option<Std> {
     }
     let overlay = workspace.target_dir.join("std");
     let mut make = Command::new("bash");
-    make.arg(script)
-        .arg("--no-rustup")
-        .arg(&overlay)
-        .arg(target);
+    make.arg(script).arg("--no-rustup").arg(&overlay).arg(target);
     process::checked(&mut make).ok()?;
     Some(Std::Wrapper(overlay.join("bin/rustc")))
 }
@@ -114,9 +95,6 @@ fn toolchain_has(target: &str) -> bool {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "target-libdir", "--target", target]);
     let folder = process::output(&mut rustc).unwrap_or_default();
-    fs::read_dir(folder.trim()).is_ok_and(|entries| {
-        entries
-            .flatten()
-            .any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
-    })
+    fs::read_dir(folder.trim())
+        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
 }

@@ -39,17 +39,12 @@ impl Workspace {
                 cargo_targets.insert((kind.to_owned(), name.to_owned()));
             }
         }
-        Ok(Self {
-            root: folder("workspace_root")?,
-            target_dir: folder("target_directory")?,
-            cargo_targets,
-        })
+        Ok(Self { root: folder("workspace_root")?, target_dir: folder("target_directory")?, cargo_targets })
     }
 
     /// Whether a package of the workspace has this cargo target.
     pub fn has(&self, kind: &str, name: &str) -> bool {
-        self.cargo_targets
-            .contains(&(kind.to_owned(), name.to_owned()))
+        self.cargo_targets.contains(&(kind.to_owned(), name.to_owned()))
     }
 
     /// A call of the running cargo in the workspace's root.

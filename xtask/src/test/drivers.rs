@@ -66,16 +66,10 @@ pub struct Apt {
 impl Apt {
     /// Looks for the tools, and for the right to install.
     pub fn detect() -> Self {
-        let is_there = ["apt-get", "dpkg", "dpkg-query"]
-            .iter()
-            .all(|tool| process::is_installed(tool));
+        let is_there = ["apt-get", "dpkg", "dpkg-query"].iter().all(|tool| process::is_installed(tool));
         let is_root = process::output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0\n");
         let sudo = || process::output(Command::new("sudo").args(["-n", "true"])).is_ok();
-        Self {
-            is_there,
-            may_install: is_there && (is_root || sudo()),
-            is_root,
-        }
+        Self { is_there, may_install: is_there && (is_root || sudo()), is_root }
     }
 
     /// Refreshes the lists of packages; old lists may still do, so a failure is only told.

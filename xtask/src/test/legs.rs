@@ -7,13 +7,8 @@ use std::path::PathBuf;
 const ADAPTER_TESTS: [&str; 3] = ["ops", "models", "adapters"];
 
 /// Environment variables that a leg sets or clears, so that the caller's never leak into one.
-pub const CONTROLLED: [&str; 5] = [
-    "VK_DRIVER_FILES",
-    "VK_ICD_FILENAMES",
-    "TFLITE_WGPU_LIMITS",
-    "TFLITE_WGPU_REDUCED",
-    "TFLITE_WGPU_REQUIRE_GPU",
-];
+pub const CONTROLLED: [&str; 5] =
+    ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "TFLITE_WGPU_LIMITS", "TFLITE_WGPU_REDUCED", "TFLITE_WGPU_REQUIRE_GPU"];
 
 /// A driver's ICD file, or one line why there is none.
 pub type Driver = Result<PathBuf, String>;
@@ -54,12 +49,7 @@ pub struct Run {
 
 /// All legs, in the order in which they run.
 pub fn choose(facts: &Facts) -> Vec<Leg> {
-    vec![
-        workspace(facts),
-        swiftshader(facts),
-        webgpu_limits(facts),
-        no_adapter(facts),
-    ]
+    vec![workspace(facts), swiftshader(facts), webgpu_limits(facts), no_adapter(facts)]
 }
 
 /// Everything, on lavapipe where there is one, else on whatever adapter the machine has.
@@ -73,11 +63,7 @@ fn workspace(facts: &Facts) -> Leg {
         }
         Err(_) => ("workspace", Some("lavapipe: it is not installed")),
     };
-    Leg {
-        name,
-        run: Ok(run),
-        left_out,
-    }
+    Leg { name, run: Ok(run), left_out }
 }
 
 /// The adapter tests on SwiftShader.
@@ -92,11 +78,7 @@ fn swiftshader(facts: &Facts) -> Leg {
         Ok(run)
     });
     let reduced = run.is_ok() && !facts.full;
-    Leg {
-        name: "swiftshader",
-        run,
-        left_out: reduced.then_some("cases beyond the reduced set"),
-    }
+    Leg { name: "swiftshader", run, left_out: reduced.then_some("cases beyond the reduced set") }
 }
 
 /// The operators with no more than WebGPU's default limits.
@@ -108,11 +90,7 @@ fn webgpu_limits(facts: &Facts) -> Leg {
         run.set("TFLITE_WGPU_LIMITS", "webgpu-default");
         Ok(run)
     });
-    Leg {
-        name: "webgpu-limits",
-        run,
-        left_out: None,
-    }
+    Leg { name: "webgpu-limits", run, left_out: None }
 }
 
 /// A machine without any adapter.
@@ -121,11 +99,7 @@ fn no_adapter(facts: &Facts) -> Leg {
     if let Ok(run) = &mut run {
         run.set("VK_DRIVER_FILES", "/nonexistent");
     }
-    Leg {
-        name: "no-adapter",
-        run,
-        left_out: None,
-    }
+    Leg { name: "no-adapter", run, left_out: None }
 }
 
 impl Run {
@@ -133,8 +107,7 @@ impl Run {
     fn of(tests: &[&str], facts: &Facts) -> Result<Self, String> {
         let mut run = Self::default();
         for test in tests.iter().filter(|test| (facts.has_test)(test)) {
-            run.arguments
-                .extend(["--test".to_owned(), (*test).to_owned()]);
+            run.arguments.extend(["--test".to_owned(), (*test).to_owned()]);
         }
         if run.arguments.is_empty() {
             return Err(format!("there is no test target {}", tests.join(" or ")));
@@ -176,20 +149,14 @@ mod tests {
     #[test]
     fn every_leg_has_its_own_driver() {
         let legs = choose(&facts(&|_| true));
-        let drivers: Vec<_> = legs
-            .iter()
-            .map(|leg| (leg.name, variable(leg, "VK_DRIVER_FILES")))
-            .collect();
+        let drivers: Vec<_> = legs.iter().map(|leg| (leg.name, variable(leg, "VK_DRIVER_FILES"))).collect();
         let expected = [
             ("lavapipe", "/lvp.json"),
             ("swiftshader", "/ss.json"),
             ("webgpu-limits", "/lvp.json"),
             ("no-adapter", "/nonexistent"),
         ];
-        assert_eq!(
-            drivers,
-            expected.map(|(leg, icd)| (leg, Some(OsString::from(icd))))
-        );
+        assert_eq!(drivers, expected.map(|(leg, icd)| (leg, Some(OsString::from(icd)))));
     }
 
     #[test]
@@ -199,12 +166,7 @@ mod tests {
             Ok(run) => run.arguments.join(" "),
             Err(reason) => reason.clone(),
         });
-        let expected = [
-            "",
-            "--test models",
-            "there is no test target ops",
-            "there is no test target no_adapter",
-        ];
+        let expected = ["", "--test models", "there is no test target ops", "there is no test target no_adapter"];
         assert!(arguments.eq(expected));
     }
 
@@ -238,10 +200,7 @@ mod tests {
     fn adapter_is_required_except_where_there_is_none() {
         let mut facts = facts(&|_| true);
         facts.require_adapter = true;
-        let required: Vec<_> = choose(&facts)
-            .iter()
-            .map(|leg| variable(leg, "TFLITE_WGPU_REQUIRE_GPU"))
-            .collect();
+        let required: Vec<_> = choose(&facts).iter().map(|leg| variable(leg, "TFLITE_WGPU_REQUIRE_GPU")).collect();
         let one = Some(OsString::from("1"));
         assert_eq!(required, [one.clone(), one.clone(), one, None]);
     }

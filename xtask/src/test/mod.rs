@@ -46,22 +46,12 @@ fn build(workspace: &Workspace) -> report::Result {
         println!("{error:#}");
         tally.require_failure();
     }
-    report::Result {
-        name: "build",
-        tally,
-        time: Some(start.elapsed()),
-        left_out: None,
-    }
+    report::Result { name: "build", tally, time: Some(start.elapsed()), left_out: None }
 }
 
 /// Runs one leg, or notes why it does not run.
 fn run_leg(workspace: &Workspace, leg: Leg) -> Result<report::Result> {
-    let mut result = report::Result {
-        name: leg.name,
-        tally: Tally::default(),
-        time: None,
-        left_out: leg.left_out,
-    };
+    let mut result = report::Result { name: leg.name, tally: Tally::default(), time: None, left_out: leg.left_out };
     match leg.run {
         Err(reason) => {
             println!("\n== {}: skipped, {reason}", leg.name);
@@ -77,11 +67,12 @@ fn run_leg(workspace: &Workspace, leg: Leg) -> Result<report::Result> {
     Ok(result)
 }
 
-/// `cargo test` of this leg. All packages stay selected so that no dependency is built twice.
+/// `cargo test` of this leg. All packages stay selected so that no dependency is built twice; what a passing test printed
+/// is shown, because it may say that the test was skipped.
 fn command(workspace: &Workspace, run: &Run) -> Result<Command> {
     let mut command = workspace.cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
-    command.args(&run.arguments);
+    command.args(&run.arguments).args(["--", "--show-output"]);
     for name in CONTROLLED {
         command.env_remove(name);
     }

@@ -25,21 +25,11 @@ pub fn text(results: &[Result]) -> String {
         let tally = &result.tally;
         total.add(tally);
         let counts = [tally.passed(), tally.failed(), tally.skipped()].map(|n| n.to_string());
-        let time = result.time.map_or("did not run".to_owned(), |time| {
-            format!("{:.0} s", time.as_secs_f64())
-        });
-        row(
-            &mut text,
-            result.name,
-            [&counts[0], &counts[1], &counts[2], &time],
-        );
+        let time = result.time.map_or("did not run".to_owned(), |time| format!("{:.0} s", time.as_secs_f64()));
+        row(&mut text, result.name, [&counts[0], &counts[1], &counts[2], &time]);
     }
-    list(&mut text, "skipped", results, |result| {
-        result.tally.notes.iter().map(String::as_str).collect()
-    });
-    list(&mut text, "left out", results, |result| {
-        result.left_out.into_iter().collect()
-    });
+    list(&mut text, "skipped", results, |result| result.tally.notes.iter().map(String::as_str).collect());
+    list(&mut text, "left out", results, |result| result.left_out.into_iter().collect());
     let (passed, failed, skipped) = (total.passed(), total.failed(), total.skipped());
     let _ = writeln!(text, "{passed} passed, {failed} failed, {skipped} skipped");
     text
@@ -79,12 +69,7 @@ mod tests {
                 time: Some(Duration::from_millis(61_400)),
                 left_out: Some("half of it"),
             },
-            Result {
-                name: "swiftshader",
-                tally: absent,
-                time: None,
-                left_out: None,
-            },
+            Result { name: "swiftshader", tally: absent, time: None, left_out: None },
         ];
         let expected = "\
 leg              passed  failed  skipped         time

@@ -13,11 +13,7 @@ const LIBRARY: &str = "libvk_swiftshader.so";
 const ICD: &str = "vk_swiftshader_icd.json";
 const PACKAGE: &str = "chromium-common";
 /// Where installed browsers, and the unpacked package, keep the two files.
-const BROWSERS: [&str; 3] = [
-    "usr/lib/chromium",
-    "opt/google/chrome",
-    "usr/lib/chromium-browser",
-];
+const BROWSERS: [&str; 3] = ["usr/lib/chromium", "opt/google/chrome", "usr/lib/chromium-browser"];
 
 /// The ICD file in `target/swiftshader/`, fetched on first use.
 pub fn obtain(target_dir: &Path, apt: &Apt) -> Driver {
@@ -107,10 +103,7 @@ mod tests {
         fs::remove_dir_all(root.join("opt"))?;
         let later = keep_from(&root, &home);
         fs::remove_dir_all(&root)?;
-        assert_eq!(
-            [absent, absolute, relative, later],
-            [false, false, true, true]
-        );
+        assert_eq!([absent, absolute, relative, later], [false, false, true, true]);
         Ok(())
     }
 }

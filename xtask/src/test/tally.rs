@@ -1,8 +1,7 @@
 //! Counting tests in what `cargo test` prints.
 //!
-//! Counts come from the `test result:` lines. A test that finds something absent and returns early
-//! is `passed` to the test harness: it says so with a line of its own, `SKIPPED name: reason`,
-//! written to standard error past the harness's capture. Such a test moves from passed to skipped.
+//! Counts come from the `test result:` lines. A test that finds something absent and returns early is `passed` to the test
+//! harness: it says so by printing a line `SKIPPED name: reason`, once, and moves from passed to skipped.
 
 /// Counts of one leg, or of all.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -82,11 +81,7 @@ mod tests {
     #[test]
     fn lines_are_counted() {
         let cases = [
-            (
-                "nothing of note",
-                "running 3 tests\ntest a ... ok",
-                (0, 0, 0),
-            ),
+            ("nothing of note", "running 3 tests\ntest a ... ok", (0, 0, 0)),
             (
                 "one binary",
                 "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 7 filtered out; finished in 0.52s",
@@ -98,21 +93,13 @@ mod tests {
                  test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
                 (5, 2, 0),
             ),
-            (
-                "coloured",
-                "test result: \u{1b}[32mok\u{1b}[m. 2 passed; 0 failed; 1 ignored; 0 measured",
-                (2, 0, 1),
-            ),
+            ("coloured", "test result: \u{1b}[32mok\u{1b}[m. 2 passed; 0 failed; 1 ignored; 0 measured", (2, 0, 1)),
             (
                 "a test that skipped itself",
                 "SKIPPED ops::big: needs 2 GiB\ntest result: ok. 3 passed; 0 failed; 0 ignored",
                 (2, 0, 1),
             ),
-            (
-                "quoted in a message",
-                "got `test result: ok. 9 passed; 0 failed`",
-                (0, 0, 0),
-            ),
+            ("quoted in a message", "got `test result: ok. 9 passed; 0 failed`", (0, 0, 0)),
         ];
         for (name, lines, expected) in cases {
             assert_eq!(tally(lines), expected, "{name}");
