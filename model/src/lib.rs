@@ -3,6 +3,7 @@
 //! [`Program`] is what the rest of the project works on: subgraphs of [`Tensor`]s and [`Node`]s in TFLite's
 //! own words, every operator with its typed attributes ([`Op`]), constants as shared byte ranges ([`Bytes`]).
 
+mod builder;
 mod bytes;
 mod control;
 mod dtype;
@@ -15,6 +16,7 @@ mod quant;
 mod read;
 mod write;
 
+pub use builder::{GraphBuilder, ModelBuilder};
 pub use bytes::Bytes;
 pub use dtype::DType;
 pub use error::Error;

@@ -41,6 +41,13 @@ fn models(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The program is the same after it has been written and read again.
+fn assert_written_as_read(file: &Path, program: &Program) -> Result<(), Error> {
+    let found = Program::read(program.write()?.into())?;
+    assert!(found == *program, "{} changes when it is written and read", file.display());
+    Ok(())
+}
+
 #[test]
 fn every_shared_model_is_read_or_refused_with_a_reason() -> Result<(), Box<dyn std::error::Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models");
@@ -52,10 +59,13 @@ fn every_shared_model_is_read_or_refused_with_a_reason() -> Result<(), Box<dyn s
     assert!(files.len() >= 469, "{} files", files.len());
     let mut refused = BTreeMap::new();
     for file in files {
-        if let Err(error) = Program::open(&file) {
-            let message = error.to_string();
-            assert!(!message.contains('\n'), "{message}");
-            refused.insert(file.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default(), message);
+        match Program::open(&file) {
+            Ok(program) => assert_written_as_read(&file, &program)?,
+            Err(error) => {
+                let message = error.to_string();
+                assert!(!message.contains('\n'), "{message}");
+                refused.insert(file.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default(), message);
+            }
         }
     }
     for (name, part) in REFUSED {

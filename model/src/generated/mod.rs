@@ -7,6 +7,7 @@
     dead_code,
     mismatched_lifetime_syntaxes,
     clippy::all,
+    clippy::unwrap_used,
     reason = "flatc wrote it; its accessors rest on the verifier, which every file passes first"
 )]
 mod bindings;

@@ -19,7 +19,7 @@ pub(crate) fn write_options(b: &mut FlatBufferBuilder<'_>, op: &Op) -> Options {
         Op::DepthToSpace(options) => depth_to_space_options(b, options),
         Op::Dequantize => {
             let table = schema::DequantizeOptions::create(b, &schema::DequantizeOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::DequantizeOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::DequantizeOptions, table.as_union_value())
         }
         Op::FullyConnected(options) => fully_connected_options(b, options),
         Op::L2Normalization(options) => l2_norm_options(b, options),
@@ -41,21 +41,21 @@ pub(crate) fn write_options(b: &mut FlatBufferBuilder<'_>, op: &Op) -> Options {
         Op::EmbeddingLookupSparse(options) => embedding_lookup_sparse_options(b, options),
         Op::Pad => {
             let table = schema::PadOptions::create(b, &schema::PadOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::PadOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::PadOptions, table.as_union_value())
         }
         Op::UnidirectionalSequenceRnn(options) => sequence_rnn_options(b, options),
         Op::Gather(options) => gather_options(b, options),
         Op::BatchToSpaceNd => {
             let table = schema::BatchToSpaceNDOptions::create(b, &schema::BatchToSpaceNDOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::BatchToSpaceNDOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::BatchToSpaceNDOptions, table.as_union_value())
         }
         Op::SpaceToBatchNd => {
             let table = schema::SpaceToBatchNDOptions::create(b, &schema::SpaceToBatchNDOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::SpaceToBatchNDOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::SpaceToBatchNDOptions, table.as_union_value())
         }
         Op::Transpose => {
             let table = schema::TransposeOptions::create(b, &schema::TransposeOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::TransposeOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::TransposeOptions, table.as_union_value())
         }
         Op::Mean(options) => reducer_options(b, options),
         Op::Sub(options) => sub_options(b, options),
@@ -66,83 +66,83 @@ pub(crate) fn write_options(b: &mut FlatBufferBuilder<'_>, op: &Op) -> Options {
         Op::BidirectionalSequenceRnn(options) => bidirectional_sequence_rnn_options(b, options),
         Op::Exp => {
             let table = schema::ExpOptions::create(b, &schema::ExpOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::ExpOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::ExpOptions, table.as_union_value())
         }
         Op::TopkV2 => {
             let table = schema::TopKV2Options::create(b, &schema::TopKV2OptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::TopKV2Options, table.as_union_value())
+            Options::First(schema::BuiltinOptions::TopKV2Options, table.as_union_value())
         }
         Op::Split(options) => split_options(b, options),
         Op::LogSoftmax => {
             let table = schema::LogSoftmaxOptions::create(b, &schema::LogSoftmaxOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::LogSoftmaxOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::LogSoftmaxOptions, table.as_union_value())
         }
         Op::BidirectionalSequenceLstm(options) => bidirectional_sequence_lstm_options(b, options),
         Op::Cast(options) => cast_options(b, options),
         Op::Maximum => {
             let table = schema::MaximumMinimumOptions::create(b, &schema::MaximumMinimumOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::MaximumMinimumOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::MaximumMinimumOptions, table.as_union_value())
         }
         Op::ArgMax(options) => arg_max_options(b, options),
         Op::Minimum => {
             let table = schema::MaximumMinimumOptions::create(b, &schema::MaximumMinimumOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::MaximumMinimumOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::MaximumMinimumOptions, table.as_union_value())
         }
         Op::Less => {
             let table = schema::LessOptions::create(b, &schema::LessOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::LessOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::LessOptions, table.as_union_value())
         }
         Op::Neg => {
             let table = schema::NegOptions::create(b, &schema::NegOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::NegOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::NegOptions, table.as_union_value())
         }
         Op::Padv2 => {
             let table = schema::PadV2Options::create(b, &schema::PadV2OptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::PadV2Options, table.as_union_value())
+            Options::First(schema::BuiltinOptions::PadV2Options, table.as_union_value())
         }
         Op::Greater => {
             let table = schema::GreaterOptions::create(b, &schema::GreaterOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::GreaterOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::GreaterOptions, table.as_union_value())
         }
         Op::GreaterEqual => {
             let table = schema::GreaterEqualOptions::create(b, &schema::GreaterEqualOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::GreaterEqualOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::GreaterEqualOptions, table.as_union_value())
         }
         Op::LessEqual => {
             let table = schema::LessEqualOptions::create(b, &schema::LessEqualOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::LessEqualOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::LessEqualOptions, table.as_union_value())
         }
         Op::Select => {
             let table = schema::SelectOptions::create(b, &schema::SelectOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::SelectOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::SelectOptions, table.as_union_value())
         }
         Op::Slice => {
             let table = schema::SliceOptions::create(b, &schema::SliceOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::SliceOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::SliceOptions, table.as_union_value())
         }
         Op::TransposeConv(options) => transpose_conv_options(b, options),
         Op::SparseToDense(options) => sparse_to_dense_options(b, options),
         Op::Tile => {
             let table = schema::TileOptions::create(b, &schema::TileOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::TileOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::TileOptions, table.as_union_value())
         }
         Op::ExpandDims => {
             let table = schema::ExpandDimsOptions::create(b, &schema::ExpandDimsOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::ExpandDimsOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::ExpandDimsOptions, table.as_union_value())
         }
         Op::Equal => {
             let table = schema::EqualOptions::create(b, &schema::EqualOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::EqualOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::EqualOptions, table.as_union_value())
         }
         Op::NotEqual => {
             let table = schema::NotEqualOptions::create(b, &schema::NotEqualOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::NotEqualOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::NotEqualOptions, table.as_union_value())
         }
         Op::Sum(options) => reducer_options(b, options),
         Op::Shape(options) => shape_options(b, options),
         Op::Pow => {
             let table = schema::PowOptions::create(b, &schema::PowOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::PowOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::PowOptions, table.as_union_value())
         }
         Op::ArgMin(options) => arg_min_options(b, options),
         Op::FakeQuant(options) => fake_quant_options(b, options),
@@ -151,159 +151,159 @@ pub(crate) fn write_options(b: &mut FlatBufferBuilder<'_>, op: &Op) -> Options {
         Op::Pack(options) => pack_options(b, options),
         Op::LogicalOr => {
             let table = schema::LogicalOrOptions::create(b, &schema::LogicalOrOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::LogicalOrOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::LogicalOrOptions, table.as_union_value())
         }
         Op::OneHot(options) => one_hot_options(b, options),
         Op::LogicalAnd => {
             let table = schema::LogicalAndOptions::create(b, &schema::LogicalAndOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::LogicalAndOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::LogicalAndOptions, table.as_union_value())
         }
         Op::LogicalNot => {
             let table = schema::LogicalNotOptions::create(b, &schema::LogicalNotOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::LogicalNotOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::LogicalNotOptions, table.as_union_value())
         }
         Op::Unpack(options) => unpack_options(b, options),
         Op::ReduceMin(options) => reducer_options(b, options),
         Op::FloorDiv => {
             let table = schema::FloorDivOptions::create(b, &schema::FloorDivOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::FloorDivOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::FloorDivOptions, table.as_union_value())
         }
         Op::ReduceAny(options) => reducer_options(b, options),
         Op::Square => {
             let table = schema::SquareOptions::create(b, &schema::SquareOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::SquareOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::SquareOptions, table.as_union_value())
         }
         Op::ZerosLike => {
             let table = schema::ZerosLikeOptions::create(b, &schema::ZerosLikeOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::ZerosLikeOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::ZerosLikeOptions, table.as_union_value())
         }
         Op::Fill => {
             let table = schema::FillOptions::create(b, &schema::FillOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::FillOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::FillOptions, table.as_union_value())
         }
         Op::FloorMod => {
             let table = schema::FloorModOptions::create(b, &schema::FloorModOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::FloorModOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::FloorModOptions, table.as_union_value())
         }
         Op::Range => {
             let table = schema::RangeOptions::create(b, &schema::RangeOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::RangeOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::RangeOptions, table.as_union_value())
         }
         Op::ResizeNearestNeighbor(options) => resize_nearest_neighbor_options(b, options),
         Op::LeakyRelu(options) => leaky_relu_options(b, options),
         Op::SquaredDifference => {
             let table = schema::SquaredDifferenceOptions::create(b, &schema::SquaredDifferenceOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::SquaredDifferenceOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::SquaredDifferenceOptions, table.as_union_value())
         }
         Op::MirrorPad(options) => mirror_pad_options(b, options),
         Op::Abs => {
             let table = schema::AbsOptions::create(b, &schema::AbsOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::AbsOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::AbsOptions, table.as_union_value())
         }
         Op::SplitV(options) => split_voptions(b, options),
         Op::Unique(options) => unique_options(b, options),
         Op::ReverseV2 => {
             let table = schema::ReverseV2Options::create(b, &schema::ReverseV2OptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::ReverseV2Options, table.as_union_value())
+            Options::First(schema::BuiltinOptions::ReverseV2Options, table.as_union_value())
         }
         Op::AddN => {
             let table = schema::AddNOptions::create(b, &schema::AddNOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::AddNOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::AddNOptions, table.as_union_value())
         }
         Op::GatherNd => {
             let table = schema::GatherNdOptions::create(b, &schema::GatherNdOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::GatherNdOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::GatherNdOptions, table.as_union_value())
         }
         Op::Cos => {
             let table = schema::CosOptions::create(b, &schema::CosOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::CosOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::CosOptions, table.as_union_value())
         }
         Op::Where => {
             let table = schema::WhereOptions::create(b, &schema::WhereOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::WhereOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::WhereOptions, table.as_union_value())
         }
         Op::Rank => {
             let table = schema::RankOptions::create(b, &schema::RankOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::RankOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::RankOptions, table.as_union_value())
         }
         Op::ReverseSequence(options) => reverse_sequence_options(b, options),
         Op::MatrixDiag => {
             let table = schema::MatrixDiagOptions::create(b, &schema::MatrixDiagOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::MatrixDiagOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::MatrixDiagOptions, table.as_union_value())
         }
         Op::Quantize => {
             let table = schema::QuantizeOptions::create(b, &schema::QuantizeOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::QuantizeOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::QuantizeOptions, table.as_union_value())
         }
         Op::MatrixSetDiag => {
             let table = schema::MatrixSetDiagOptions::create(b, &schema::MatrixSetDiagOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::MatrixSetDiagOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::MatrixSetDiagOptions, table.as_union_value())
         }
         Op::HardSwish => {
             let table = schema::HardSwishOptions::create(b, &schema::HardSwishOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::HardSwishOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::HardSwishOptions, table.as_union_value())
         }
         Op::If(options) => if_options(b, options),
         Op::While(options) => while_options(b, options),
         Op::NonMaxSuppressionV4 => {
             let table = schema::NonMaxSuppressionV4Options::create(b, &schema::NonMaxSuppressionV4OptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::NonMaxSuppressionV4Options, table.as_union_value())
+            Options::First(schema::BuiltinOptions::NonMaxSuppressionV4Options, table.as_union_value())
         }
         Op::NonMaxSuppressionV5 => {
             let table = schema::NonMaxSuppressionV5Options::create(b, &schema::NonMaxSuppressionV5OptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::NonMaxSuppressionV5Options, table.as_union_value())
+            Options::First(schema::BuiltinOptions::NonMaxSuppressionV5Options, table.as_union_value())
         }
         Op::ScatterNd => {
             let table = schema::ScatterNdOptions::create(b, &schema::ScatterNdOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::ScatterNdOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::ScatterNdOptions, table.as_union_value())
         }
         Op::SelectV2 => {
             let table = schema::SelectV2Options::create(b, &schema::SelectV2OptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::SelectV2Options, table.as_union_value())
+            Options::First(schema::BuiltinOptions::SelectV2Options, table.as_union_value())
         }
         Op::Densify => {
             let table = schema::DensifyOptions::create(b, &schema::DensifyOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::DensifyOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::DensifyOptions, table.as_union_value())
         }
         Op::SegmentSum => {
             let table = schema::SegmentSumOptions::create(b, &schema::SegmentSumOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::SegmentSumOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::SegmentSumOptions, table.as_union_value())
         }
         Op::BatchMatmul(options) => batch_mat_mul_options(b, options),
         Op::Cumsum(options) => cumsum_options(b, options),
         Op::CallOnce(options) => call_once_options(b, options),
         Op::BroadcastTo => {
             let table = schema::BroadcastToOptions::create(b, &schema::BroadcastToOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::BroadcastToOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::BroadcastToOptions, table.as_union_value())
         }
         Op::Rfft2d => {
             let table = schema::Rfft2dOptions::create(b, &schema::Rfft2dOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::Rfft2dOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::Rfft2dOptions, table.as_union_value())
         }
         Op::Conv3d(options) => conv3d_options(b, options),
         Op::Hashtable(options) => hashtable_options(b, options),
         Op::HashtableFind => {
             let table = schema::HashtableFindOptions::create(b, &schema::HashtableFindOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::HashtableFindOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::HashtableFindOptions, table.as_union_value())
         }
         Op::HashtableImport => {
             let table = schema::HashtableImportOptions::create(b, &schema::HashtableImportOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::HashtableImportOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::HashtableImportOptions, table.as_union_value())
         }
         Op::HashtableSize => {
             let table = schema::HashtableSizeOptions::create(b, &schema::HashtableSizeOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::HashtableSizeOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::HashtableSizeOptions, table.as_union_value())
         }
         Op::ReduceAll(options) => reducer_options(b, options),
         Op::Conv3dTranspose(options) => conv3d_options(b, options),
         Op::VarHandle(options) => var_handle_options(b, options),
         Op::ReadVariable => {
             let table = schema::ReadVariableOptions::create(b, &schema::ReadVariableOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::ReadVariableOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::ReadVariableOptions, table.as_union_value())
         }
         Op::AssignVariable => {
             let table = schema::AssignVariableOptions::create(b, &schema::AssignVariableOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::AssignVariableOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::AssignVariableOptions, table.as_union_value())
         }
         Op::RandomStandardNormal(options) => random_options(b, options),
         Op::Bucketize(options) => bucketize_options(b, options),
@@ -312,43 +312,43 @@ pub(crate) fn write_options(b: &mut FlatBufferBuilder<'_>, op: &Op) -> Options {
         Op::Gelu(options) => gelu_options(b, options),
         Op::DynamicUpdateSlice => {
             let table = schema::DynamicUpdateSliceOptions::create(b, &schema::DynamicUpdateSliceOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::DynamicUpdateSliceOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::DynamicUpdateSliceOptions, table.as_union_value())
         }
         Op::UnsortedSegmentProd => {
             let table = schema::UnsortedSegmentProdOptions::create(b, &schema::UnsortedSegmentProdOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::UnsortedSegmentProdOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::UnsortedSegmentProdOptions, table.as_union_value())
         }
         Op::UnsortedSegmentMax => {
             let table = schema::UnsortedSegmentMaxOptions::create(b, &schema::UnsortedSegmentMaxOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::UnsortedSegmentMaxOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::UnsortedSegmentMaxOptions, table.as_union_value())
         }
         Op::UnsortedSegmentSum => {
             let table = schema::UnsortedSegmentSumOptions::create(b, &schema::UnsortedSegmentSumOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::UnsortedSegmentSumOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::UnsortedSegmentSumOptions, table.as_union_value())
         }
         Op::Atan2 => {
             let table = schema::ATan2Options::create(b, &schema::ATan2OptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::ATan2Options, table.as_union_value())
+            Options::First(schema::BuiltinOptions::ATan2Options, table.as_union_value())
         }
         Op::UnsortedSegmentMin => {
             let table = schema::UnsortedSegmentMinOptions::create(b, &schema::UnsortedSegmentMinOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::UnsortedSegmentMinOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::UnsortedSegmentMinOptions, table.as_union_value())
         }
         Op::Sign => {
             let table = schema::SignOptions::create(b, &schema::SignOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::SignOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::SignOptions, table.as_union_value())
         }
         Op::Bitcast => {
             let table = schema::BitcastOptions::create(b, &schema::BitcastOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::BitcastOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::BitcastOptions, table.as_union_value())
         }
         Op::BitwiseXor => {
             let table = schema::BitwiseXorOptions::create(b, &schema::BitwiseXorOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::BitwiseXorOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::BitwiseXorOptions, table.as_union_value())
         }
         Op::RightShift => {
             let table = schema::RightShiftOptions::create(b, &schema::RightShiftOptionsArgs {});
-            Options::BuiltinOptions(schema::BuiltinOptions::RightShiftOptions, table.as_union_value())
+            Options::First(schema::BuiltinOptions::RightShiftOptions, table.as_union_value())
         }
         Op::StablehloConcatenate(options) => stablehlo_concatenate_options(b, options),
         Op::StablehloBroadcastInDim(options) => stablehlo_broadcast_in_dim_options(b, options),
@@ -369,14 +369,14 @@ pub(crate) fn write_options(b: &mut FlatBufferBuilder<'_>, op: &Op) -> Options {
         Op::StablehloTranspose(options) => stablehlo_transpose_options(b, options),
         Op::Dilate => {
             let table = schema::DilateOptions::create(b, &schema::DilateOptionsArgs {});
-            Options::BuiltinOptions2(schema::BuiltinOptions2::DilateOptions, table.as_union_value())
+            Options::Second(schema::BuiltinOptions2::DilateOptions, table.as_union_value())
         }
         Op::StablehloRngBitGenerator(options) => stablehlo_rng_bit_generator_options(b, options),
         Op::ReduceWindow(options) => reduce_window_options(b, options),
         Op::StablehloComposite(options) => stablehlo_composite_options(b, options),
         Op::StablehloShiftLeft => {
             let table = schema::StablehloShiftLeftOptions::create(b, &schema::StablehloShiftLeftOptionsArgs {});
-            Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloShiftLeftOptions, table.as_union_value())
+            Options::Second(schema::BuiltinOptions2::StablehloShiftLeftOptions, table.as_union_value())
         }
         Op::StablehloCase(options) => stablehlo_case_options(b, options),
         _ => Options::None,
@@ -399,7 +399,7 @@ fn stablehlo_gather_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloGa
             indices_are_sorted: options.indices_are_sorted,
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloGatherOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloGatherOptions, table.as_union_value())
 }
 
 fn stablehlo_transpose_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloTransposeOptions) -> Options {
@@ -408,7 +408,7 @@ fn stablehlo_transpose_options(b: &mut FlatBufferBuilder<'_>, options: &Stablehl
         b,
         &schema::StablehloTransposeOptionsArgs { permutation: Some(permutation) },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloTransposeOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloTransposeOptions, table.as_union_value())
 }
 
 fn stablehlo_dot_general_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloDotGeneralOptions) -> Options {
@@ -429,7 +429,7 @@ fn stablehlo_dot_general_options(b: &mut FlatBufferBuilder<'_>, options: &Stable
             precision_config: Some(precision_config),
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloDotGeneralOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloDotGeneralOptions, table.as_union_value())
 }
 
 fn stablehlo_reduce_window_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloReduceWindowOptions) -> Options {
@@ -449,7 +449,7 @@ fn stablehlo_reduce_window_options(b: &mut FlatBufferBuilder<'_>, options: &Stab
             body_subgraph_index: options.body_subgraph_index,
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloReduceWindowOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloReduceWindowOptions, table.as_union_value())
 }
 
 fn stablehlo_while_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloWhileOptions) -> Options {
@@ -460,7 +460,7 @@ fn stablehlo_while_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloWhi
             body_subgraph_index: options.body_subgraph_index,
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloWhileOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloWhileOptions, table.as_union_value())
 }
 
 fn stablehlo_sort_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloSortOptions) -> Options {
@@ -472,7 +472,7 @@ fn stablehlo_sort_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloSort
             comparator_subgraph_index: options.comparator_subgraph_index,
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloSortOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloSortOptions, table.as_union_value())
 }
 
 fn stablehlo_concatenate_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloConcatenateOptions) -> Options {
@@ -480,7 +480,7 @@ fn stablehlo_concatenate_options(b: &mut FlatBufferBuilder<'_>, options: &Stable
         b,
         &schema::StablehloConcatenateOptionsArgs { dimension: options.dimension },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloConcatenateOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloConcatenateOptions, table.as_union_value())
 }
 
 fn stablehlo_broadcast_in_dim_options(
@@ -492,7 +492,7 @@ fn stablehlo_broadcast_in_dim_options(
         b,
         &schema::StablehloBroadcastInDimOptionsArgs { broadcast_dimensions: Some(broadcast_dimensions) },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloBroadcastInDimOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloBroadcastInDimOptions, table.as_union_value())
 }
 
 fn stablehlo_compare_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloCompareOptions) -> Options {
@@ -503,7 +503,7 @@ fn stablehlo_compare_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloC
             compare_type: schema::StablehloComparisonType(options.compare_type as u32),
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloCompareOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloCompareOptions, table.as_union_value())
 }
 
 fn stablehlo_dynamic_slice_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloDynamicSliceOptions) -> Options {
@@ -512,7 +512,7 @@ fn stablehlo_dynamic_slice_options(b: &mut FlatBufferBuilder<'_>, options: &Stab
         b,
         &schema::StablehloDynamicSliceOptionsArgs { slice_sizes: Some(slice_sizes) },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloDynamicSliceOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloDynamicSliceOptions, table.as_union_value())
 }
 
 fn stablehlo_pad_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloPadOptions) -> Options {
@@ -527,7 +527,7 @@ fn stablehlo_pad_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloPadOp
             interior_padding: Some(interior_padding),
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloPadOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloPadOptions, table.as_union_value())
 }
 
 fn stablehlo_iota_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloIotaOptions) -> Options {
@@ -535,7 +535,7 @@ fn stablehlo_iota_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloIota
         b,
         &schema::StablehloIotaOptionsArgs { iota_dimension: options.iota_dimension },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloIotaOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloIotaOptions, table.as_union_value())
 }
 
 fn stablehlo_custom_call_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloCustomCallOptions) -> Options {
@@ -554,7 +554,7 @@ fn stablehlo_custom_call_options(b: &mut FlatBufferBuilder<'_>, options: &Stable
             custom_attributes,
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloCustomCallOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloCustomCallOptions, table.as_union_value())
 }
 
 fn stablehlo_reduce_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloReduceOptions) -> Options {
@@ -566,7 +566,7 @@ fn stablehlo_reduce_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloRe
             body_subgraph_index: options.body_subgraph_index,
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloReduceOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloReduceOptions, table.as_union_value())
 }
 
 fn stablehlo_slice_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloSliceOptions) -> Options {
@@ -581,7 +581,7 @@ fn stablehlo_slice_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloSli
             strides: Some(strides),
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloSliceOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloSliceOptions, table.as_union_value())
 }
 
 fn stablehlo_convolution_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloConvolutionOptions) -> Options {
@@ -618,7 +618,7 @@ fn stablehlo_convolution_options(b: &mut FlatBufferBuilder<'_>, options: &Stable
             precision_config: Some(precision_config),
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloConvolutionOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloConvolutionOptions, table.as_union_value())
 }
 
 fn stablehlo_scatter_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloScatterOptions) -> Options {
@@ -637,7 +637,7 @@ fn stablehlo_scatter_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloS
             update_computation_subgraph_index: options.update_computation_subgraph_index,
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloScatterOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloScatterOptions, table.as_union_value())
 }
 
 fn stablehlo_case_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloCaseOptions) -> Options {
@@ -646,7 +646,7 @@ fn stablehlo_case_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloCase
         b,
         &schema::StablehloCaseOptionsArgs { branch_subgraph_indices: Some(branch_subgraph_indices) },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloCaseOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloCaseOptions, table.as_union_value())
 }
 
 fn stablehlo_rng_bit_generator_options(
@@ -657,7 +657,7 @@ fn stablehlo_rng_bit_generator_options(
         b,
         &schema::StablehloRngBitGeneratorOptionsArgs { algorithm: schema::RngAlgorithm(options.algorithm as i8) },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StablehloRngBitGeneratorOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StablehloRngBitGeneratorOptions, table.as_union_value())
 }
 
 fn conv2d_options(b: &mut FlatBufferBuilder<'_>, options: &Conv2DOptions) -> Options {
@@ -673,7 +673,7 @@ fn conv2d_options(b: &mut FlatBufferBuilder<'_>, options: &Conv2DOptions) -> Opt
             quantized_bias_type: schema::TensorType(options.quantized_bias_type as i8),
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::Conv2DOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::Conv2DOptions, table.as_union_value())
 }
 
 fn conv3d_options(b: &mut FlatBufferBuilder<'_>, options: &Conv3DOptions) -> Options {
@@ -690,7 +690,7 @@ fn conv3d_options(b: &mut FlatBufferBuilder<'_>, options: &Conv3DOptions) -> Opt
             dilation_hfactor: options.dilation_hfactor,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::Conv3DOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::Conv3DOptions, table.as_union_value())
 }
 
 fn pool2d_options(b: &mut FlatBufferBuilder<'_>, options: &Pool2DOptions) -> Options {
@@ -705,7 +705,7 @@ fn pool2d_options(b: &mut FlatBufferBuilder<'_>, options: &Pool2DOptions) -> Opt
             fused_activation_function: schema::ActivationFunctionType(options.fused_activation_function as i8),
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::Pool2DOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::Pool2DOptions, table.as_union_value())
 }
 
 fn depthwise_conv2d_options(b: &mut FlatBufferBuilder<'_>, options: &DepthwiseConv2DOptions) -> Options {
@@ -721,7 +721,7 @@ fn depthwise_conv2d_options(b: &mut FlatBufferBuilder<'_>, options: &DepthwiseCo
             dilation_hfactor: options.dilation_hfactor,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::DepthwiseConv2DOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::DepthwiseConv2DOptions, table.as_union_value())
 }
 
 fn concat_embeddings_options(b: &mut FlatBufferBuilder<'_>, options: &ConcatEmbeddingsOptions) -> Options {
@@ -735,7 +735,7 @@ fn concat_embeddings_options(b: &mut FlatBufferBuilder<'_>, options: &ConcatEmbe
             embedding_dim_per_channel: Some(embedding_dim_per_channel),
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::ConcatEmbeddingsOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::ConcatEmbeddingsOptions, table.as_union_value())
 }
 
 fn lsh_projection_options(b: &mut FlatBufferBuilder<'_>, options: &LshProjectionOptions) -> Options {
@@ -743,7 +743,7 @@ fn lsh_projection_options(b: &mut FlatBufferBuilder<'_>, options: &LshProjection
         b,
         &schema::LSHProjectionOptionsArgs { type_: schema::LSHProjectionType(options.kind as i8) },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::LSHProjectionOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::LSHProjectionOptions, table.as_union_value())
 }
 
 fn svdf_options(b: &mut FlatBufferBuilder<'_>, options: &SvdfOptions) -> Options {
@@ -755,7 +755,7 @@ fn svdf_options(b: &mut FlatBufferBuilder<'_>, options: &SvdfOptions) -> Options
             asymmetric_quantize_inputs: options.asymmetric_quantize_inputs,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::SVDFOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::SVDFOptions, table.as_union_value())
 }
 
 fn rnn_options(b: &mut FlatBufferBuilder<'_>, options: &RnnOptions) -> Options {
@@ -766,7 +766,7 @@ fn rnn_options(b: &mut FlatBufferBuilder<'_>, options: &RnnOptions) -> Options {
             asymmetric_quantize_inputs: options.asymmetric_quantize_inputs,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::RNNOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::RNNOptions, table.as_union_value())
 }
 
 fn sequence_rnn_options(b: &mut FlatBufferBuilder<'_>, options: &SequenceRnnOptions) -> Options {
@@ -778,7 +778,7 @@ fn sequence_rnn_options(b: &mut FlatBufferBuilder<'_>, options: &SequenceRnnOpti
             asymmetric_quantize_inputs: options.asymmetric_quantize_inputs,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::SequenceRNNOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::SequenceRNNOptions, table.as_union_value())
 }
 
 fn bidirectional_sequence_rnn_options(
@@ -794,7 +794,7 @@ fn bidirectional_sequence_rnn_options(
             asymmetric_quantize_inputs: options.asymmetric_quantize_inputs,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::BidirectionalSequenceRNNOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::BidirectionalSequenceRNNOptions, table.as_union_value())
 }
 
 fn fully_connected_options(b: &mut FlatBufferBuilder<'_>, options: &FullyConnectedOptions) -> Options {
@@ -810,12 +810,12 @@ fn fully_connected_options(b: &mut FlatBufferBuilder<'_>, options: &FullyConnect
             quant_spec,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::FullyConnectedOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::FullyConnectedOptions, table.as_union_value())
 }
 
 fn softmax_options(b: &mut FlatBufferBuilder<'_>, options: &SoftmaxOptions) -> Options {
     let table = schema::SoftmaxOptions::create(b, &schema::SoftmaxOptionsArgs { beta: options.beta });
-    Options::BuiltinOptions(schema::BuiltinOptions::SoftmaxOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::SoftmaxOptions, table.as_union_value())
 }
 
 fn concatenation_options(b: &mut FlatBufferBuilder<'_>, options: &ConcatenationOptions) -> Options {
@@ -826,7 +826,7 @@ fn concatenation_options(b: &mut FlatBufferBuilder<'_>, options: &ConcatenationO
             fused_activation_function: schema::ActivationFunctionType(options.fused_activation_function as i8),
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::ConcatenationOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::ConcatenationOptions, table.as_union_value())
 }
 
 fn add_options(b: &mut FlatBufferBuilder<'_>, options: &AddOptions) -> Options {
@@ -837,7 +837,7 @@ fn add_options(b: &mut FlatBufferBuilder<'_>, options: &AddOptions) -> Options {
             pot_scale_int16: options.pot_scale_int16,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::AddOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::AddOptions, table.as_union_value())
 }
 
 fn mul_options(b: &mut FlatBufferBuilder<'_>, options: &MulOptions) -> Options {
@@ -847,7 +847,7 @@ fn mul_options(b: &mut FlatBufferBuilder<'_>, options: &MulOptions) -> Options {
             fused_activation_function: schema::ActivationFunctionType(options.fused_activation_function as i8),
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::MulOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::MulOptions, table.as_union_value())
 }
 
 fn l2_norm_options(b: &mut FlatBufferBuilder<'_>, options: &L2NormOptions) -> Options {
@@ -857,7 +857,7 @@ fn l2_norm_options(b: &mut FlatBufferBuilder<'_>, options: &L2NormOptions) -> Op
             fused_activation_function: schema::ActivationFunctionType(options.fused_activation_function as i8),
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::L2NormOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::L2NormOptions, table.as_union_value())
 }
 
 fn local_response_normalization_options(
@@ -873,7 +873,7 @@ fn local_response_normalization_options(
             beta: options.beta,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::LocalResponseNormalizationOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::LocalResponseNormalizationOptions, table.as_union_value())
 }
 
 fn lstm_options(b: &mut FlatBufferBuilder<'_>, options: &LstmOptions) -> Options {
@@ -887,7 +887,7 @@ fn lstm_options(b: &mut FlatBufferBuilder<'_>, options: &LstmOptions) -> Options
             asymmetric_quantize_inputs: options.asymmetric_quantize_inputs,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::LSTMOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::LSTMOptions, table.as_union_value())
 }
 
 fn unidirectional_sequence_lstm_options(
@@ -905,7 +905,7 @@ fn unidirectional_sequence_lstm_options(
             diagonal_recurrent_tensors: options.diagonal_recurrent_tensors,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::UnidirectionalSequenceLSTMOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::UnidirectionalSequenceLSTMOptions, table.as_union_value())
 }
 
 fn bidirectional_sequence_lstm_options(
@@ -923,7 +923,7 @@ fn bidirectional_sequence_lstm_options(
             asymmetric_quantize_inputs: options.asymmetric_quantize_inputs,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::BidirectionalSequenceLSTMOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::BidirectionalSequenceLSTMOptions, table.as_union_value())
 }
 
 fn resize_bilinear_options(b: &mut FlatBufferBuilder<'_>, options: &ResizeBilinearOptions) -> Options {
@@ -934,7 +934,7 @@ fn resize_bilinear_options(b: &mut FlatBufferBuilder<'_>, options: &ResizeBiline
             half_pixel_centers: options.half_pixel_centers,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::ResizeBilinearOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::ResizeBilinearOptions, table.as_union_value())
 }
 
 fn resize_nearest_neighbor_options(b: &mut FlatBufferBuilder<'_>, options: &ResizeNearestNeighborOptions) -> Options {
@@ -945,18 +945,18 @@ fn resize_nearest_neighbor_options(b: &mut FlatBufferBuilder<'_>, options: &Resi
             half_pixel_centers: options.half_pixel_centers,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::ResizeNearestNeighborOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::ResizeNearestNeighborOptions, table.as_union_value())
 }
 
 fn call_options(b: &mut FlatBufferBuilder<'_>, options: &CallOptions) -> Options {
     let table = schema::CallOptions::create(b, &schema::CallOptionsArgs { subgraph: options.subgraph });
-    Options::BuiltinOptions(schema::BuiltinOptions::CallOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::CallOptions, table.as_union_value())
 }
 
 fn reshape_options(b: &mut FlatBufferBuilder<'_>, options: &ReshapeOptions) -> Options {
     let new_shape = b.create_vector(&options.new_shape);
     let table = schema::ReshapeOptions::create(b, &schema::ReshapeOptionsArgs { new_shape: Some(new_shape) });
-    Options::BuiltinOptions(schema::BuiltinOptions::ReshapeOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::ReshapeOptions, table.as_union_value())
 }
 
 fn skip_gram_options(b: &mut FlatBufferBuilder<'_>, options: &SkipGramOptions) -> Options {
@@ -968,19 +968,19 @@ fn skip_gram_options(b: &mut FlatBufferBuilder<'_>, options: &SkipGramOptions) -
             include_all_ngrams: options.include_all_ngrams,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::SkipGramOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::SkipGramOptions, table.as_union_value())
 }
 
 fn space_to_depth_options(b: &mut FlatBufferBuilder<'_>, options: &SpaceToDepthOptions) -> Options {
     let table =
         schema::SpaceToDepthOptions::create(b, &schema::SpaceToDepthOptionsArgs { block_size: options.block_size });
-    Options::BuiltinOptions(schema::BuiltinOptions::SpaceToDepthOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::SpaceToDepthOptions, table.as_union_value())
 }
 
 fn depth_to_space_options(b: &mut FlatBufferBuilder<'_>, options: &DepthToSpaceOptions) -> Options {
     let table =
         schema::DepthToSpaceOptions::create(b, &schema::DepthToSpaceOptionsArgs { block_size: options.block_size });
-    Options::BuiltinOptions(schema::BuiltinOptions::DepthToSpaceOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::DepthToSpaceOptions, table.as_union_value())
 }
 
 fn sub_options(b: &mut FlatBufferBuilder<'_>, options: &SubOptions) -> Options {
@@ -991,7 +991,7 @@ fn sub_options(b: &mut FlatBufferBuilder<'_>, options: &SubOptions) -> Options {
             pot_scale_int16: options.pot_scale_int16,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::SubOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::SubOptions, table.as_union_value())
 }
 
 fn div_options(b: &mut FlatBufferBuilder<'_>, options: &DivOptions) -> Options {
@@ -1001,7 +1001,7 @@ fn div_options(b: &mut FlatBufferBuilder<'_>, options: &DivOptions) -> Options {
             fused_activation_function: schema::ActivationFunctionType(options.fused_activation_function as i8),
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::DivOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::DivOptions, table.as_union_value())
 }
 
 fn embedding_lookup_sparse_options(b: &mut FlatBufferBuilder<'_>, options: &EmbeddingLookupSparseOptions) -> Options {
@@ -1009,7 +1009,7 @@ fn embedding_lookup_sparse_options(b: &mut FlatBufferBuilder<'_>, options: &Embe
         b,
         &schema::EmbeddingLookupSparseOptionsArgs { combiner: schema::CombinerType(options.combiner as i8) },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::EmbeddingLookupSparseOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::EmbeddingLookupSparseOptions, table.as_union_value())
 }
 
 fn gather_options(b: &mut FlatBufferBuilder<'_>, options: &GatherOptions) -> Options {
@@ -1017,28 +1017,28 @@ fn gather_options(b: &mut FlatBufferBuilder<'_>, options: &GatherOptions) -> Opt
         b,
         &schema::GatherOptionsArgs { axis: options.axis, batch_dims: options.batch_dims },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::GatherOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::GatherOptions, table.as_union_value())
 }
 
 fn reducer_options(b: &mut FlatBufferBuilder<'_>, options: &ReducerOptions) -> Options {
     let table = schema::ReducerOptions::create(b, &schema::ReducerOptionsArgs { keep_dims: options.keep_dims });
-    Options::BuiltinOptions(schema::BuiltinOptions::ReducerOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::ReducerOptions, table.as_union_value())
 }
 
 fn squeeze_options(b: &mut FlatBufferBuilder<'_>, options: &SqueezeOptions) -> Options {
     let squeeze_dims = b.create_vector(&options.squeeze_dims);
     let table = schema::SqueezeOptions::create(b, &schema::SqueezeOptionsArgs { squeeze_dims: Some(squeeze_dims) });
-    Options::BuiltinOptions(schema::BuiltinOptions::SqueezeOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::SqueezeOptions, table.as_union_value())
 }
 
 fn split_options(b: &mut FlatBufferBuilder<'_>, options: &SplitOptions) -> Options {
     let table = schema::SplitOptions::create(b, &schema::SplitOptionsArgs { num_splits: options.num_splits });
-    Options::BuiltinOptions(schema::BuiltinOptions::SplitOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::SplitOptions, table.as_union_value())
 }
 
 fn split_voptions(b: &mut FlatBufferBuilder<'_>, options: &SplitVOptions) -> Options {
     let table = schema::SplitVOptions::create(b, &schema::SplitVOptionsArgs { num_splits: options.num_splits });
-    Options::BuiltinOptions(schema::BuiltinOptions::SplitVOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::SplitVOptions, table.as_union_value())
 }
 
 fn strided_slice_options(b: &mut FlatBufferBuilder<'_>, options: &StridedSliceOptions) -> Options {
@@ -1053,7 +1053,7 @@ fn strided_slice_options(b: &mut FlatBufferBuilder<'_>, options: &StridedSliceOp
             offset: options.offset,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::StridedSliceOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::StridedSliceOptions, table.as_union_value())
 }
 
 fn cast_options(b: &mut FlatBufferBuilder<'_>, options: &CastOptions) -> Options {
@@ -1064,7 +1064,7 @@ fn cast_options(b: &mut FlatBufferBuilder<'_>, options: &CastOptions) -> Options
             out_data_type: schema::TensorType(options.out_data_type as i8),
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::CastOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::CastOptions, table.as_union_value())
 }
 
 fn arg_max_options(b: &mut FlatBufferBuilder<'_>, options: &ArgMaxOptions) -> Options {
@@ -1072,7 +1072,7 @@ fn arg_max_options(b: &mut FlatBufferBuilder<'_>, options: &ArgMaxOptions) -> Op
         b,
         &schema::ArgMaxOptionsArgs { output_type: schema::TensorType(options.output_type as i8) },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::ArgMaxOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::ArgMaxOptions, table.as_union_value())
 }
 
 fn arg_min_options(b: &mut FlatBufferBuilder<'_>, options: &ArgMinOptions) -> Options {
@@ -1080,7 +1080,7 @@ fn arg_min_options(b: &mut FlatBufferBuilder<'_>, options: &ArgMinOptions) -> Op
         b,
         &schema::ArgMinOptionsArgs { output_type: schema::TensorType(options.output_type as i8) },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::ArgMinOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::ArgMinOptions, table.as_union_value())
 }
 
 fn transpose_conv_options(b: &mut FlatBufferBuilder<'_>, options: &TransposeConvOptions) -> Options {
@@ -1094,7 +1094,7 @@ fn transpose_conv_options(b: &mut FlatBufferBuilder<'_>, options: &TransposeConv
             quantized_bias_type: schema::TensorType(options.quantized_bias_type as i8),
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::TransposeConvOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::TransposeConvOptions, table.as_union_value())
 }
 
 fn sparse_to_dense_options(b: &mut FlatBufferBuilder<'_>, options: &SparseToDenseOptions) -> Options {
@@ -1102,7 +1102,7 @@ fn sparse_to_dense_options(b: &mut FlatBufferBuilder<'_>, options: &SparseToDens
         b,
         &schema::SparseToDenseOptionsArgs { validate_indices: options.validate_indices },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::SparseToDenseOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::SparseToDenseOptions, table.as_union_value())
 }
 
 fn shape_options(b: &mut FlatBufferBuilder<'_>, options: &ShapeOptions) -> Options {
@@ -1110,7 +1110,7 @@ fn shape_options(b: &mut FlatBufferBuilder<'_>, options: &ShapeOptions) -> Optio
         b,
         &schema::ShapeOptionsArgs { out_type: schema::TensorType(options.out_type as i8) },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::ShapeOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::ShapeOptions, table.as_union_value())
 }
 
 fn fake_quant_options(b: &mut FlatBufferBuilder<'_>, options: &FakeQuantOptions) -> Options {
@@ -1123,7 +1123,7 @@ fn fake_quant_options(b: &mut FlatBufferBuilder<'_>, options: &FakeQuantOptions)
             narrow_range: options.narrow_range,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::FakeQuantOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::FakeQuantOptions, table.as_union_value())
 }
 
 fn pack_options(b: &mut FlatBufferBuilder<'_>, options: &PackOptions) -> Options {
@@ -1131,22 +1131,22 @@ fn pack_options(b: &mut FlatBufferBuilder<'_>, options: &PackOptions) -> Options
         b,
         &schema::PackOptionsArgs { values_count: options.values_count, axis: options.axis },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::PackOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::PackOptions, table.as_union_value())
 }
 
 fn one_hot_options(b: &mut FlatBufferBuilder<'_>, options: &OneHotOptions) -> Options {
     let table = schema::OneHotOptions::create(b, &schema::OneHotOptionsArgs { axis: options.axis });
-    Options::BuiltinOptions(schema::BuiltinOptions::OneHotOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::OneHotOptions, table.as_union_value())
 }
 
 fn unpack_options(b: &mut FlatBufferBuilder<'_>, options: &UnpackOptions) -> Options {
     let table = schema::UnpackOptions::create(b, &schema::UnpackOptionsArgs { num: options.num, axis: options.axis });
-    Options::BuiltinOptions(schema::BuiltinOptions::UnpackOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::UnpackOptions, table.as_union_value())
 }
 
 fn leaky_relu_options(b: &mut FlatBufferBuilder<'_>, options: &LeakyReluOptions) -> Options {
     let table = schema::LeakyReluOptions::create(b, &schema::LeakyReluOptionsArgs { alpha: options.alpha });
-    Options::BuiltinOptions(schema::BuiltinOptions::LeakyReluOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::LeakyReluOptions, table.as_union_value())
 }
 
 fn mirror_pad_options(b: &mut FlatBufferBuilder<'_>, options: &MirrorPadOptions) -> Options {
@@ -1154,7 +1154,7 @@ fn mirror_pad_options(b: &mut FlatBufferBuilder<'_>, options: &MirrorPadOptions)
         b,
         &schema::MirrorPadOptionsArgs { mode: schema::MirrorPadMode(options.mode as i8) },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::MirrorPadOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::MirrorPadOptions, table.as_union_value())
 }
 
 fn unique_options(b: &mut FlatBufferBuilder<'_>, options: &UniqueOptions) -> Options {
@@ -1162,7 +1162,7 @@ fn unique_options(b: &mut FlatBufferBuilder<'_>, options: &UniqueOptions) -> Opt
         b,
         &schema::UniqueOptionsArgs { idx_out_type: schema::TensorType(options.idx_out_type as i8) },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::UniqueOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::UniqueOptions, table.as_union_value())
 }
 
 fn reverse_sequence_options(b: &mut FlatBufferBuilder<'_>, options: &ReverseSequenceOptions) -> Options {
@@ -1170,7 +1170,7 @@ fn reverse_sequence_options(b: &mut FlatBufferBuilder<'_>, options: &ReverseSequ
         b,
         &schema::ReverseSequenceOptionsArgs { seq_dim: options.seq_dim, batch_dim: options.batch_dim },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::ReverseSequenceOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::ReverseSequenceOptions, table.as_union_value())
 }
 
 fn if_options(b: &mut FlatBufferBuilder<'_>, options: &IfOptions) -> Options {
@@ -1181,7 +1181,7 @@ fn if_options(b: &mut FlatBufferBuilder<'_>, options: &IfOptions) -> Options {
             else_subgraph_index: options.else_subgraph_index,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::IfOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::IfOptions, table.as_union_value())
 }
 
 fn call_once_options(b: &mut FlatBufferBuilder<'_>, options: &CallOnceOptions) -> Options {
@@ -1189,7 +1189,7 @@ fn call_once_options(b: &mut FlatBufferBuilder<'_>, options: &CallOnceOptions) -
         b,
         &schema::CallOnceOptionsArgs { init_subgraph_index: options.init_subgraph_index },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::CallOnceOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::CallOnceOptions, table.as_union_value())
 }
 
 fn while_options(b: &mut FlatBufferBuilder<'_>, options: &WhileOptions) -> Options {
@@ -1200,7 +1200,7 @@ fn while_options(b: &mut FlatBufferBuilder<'_>, options: &WhileOptions) -> Optio
             body_subgraph_index: options.body_subgraph_index,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::WhileOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::WhileOptions, table.as_union_value())
 }
 
 fn batch_mat_mul_options(b: &mut FlatBufferBuilder<'_>, options: &BatchMatMulOptions) -> Options {
@@ -1212,7 +1212,7 @@ fn batch_mat_mul_options(b: &mut FlatBufferBuilder<'_>, options: &BatchMatMulOpt
             asymmetric_quantize_inputs: options.asymmetric_quantize_inputs,
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::BatchMatMulOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::BatchMatMulOptions, table.as_union_value())
 }
 
 fn cumsum_options(b: &mut FlatBufferBuilder<'_>, options: &CumsumOptions) -> Options {
@@ -1220,7 +1220,7 @@ fn cumsum_options(b: &mut FlatBufferBuilder<'_>, options: &CumsumOptions) -> Opt
         b,
         &schema::CumsumOptionsArgs { exclusive: options.exclusive, reverse: options.reverse },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::CumsumOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::CumsumOptions, table.as_union_value())
 }
 
 fn hashtable_options(b: &mut FlatBufferBuilder<'_>, options: &HashtableOptions) -> Options {
@@ -1232,7 +1232,7 @@ fn hashtable_options(b: &mut FlatBufferBuilder<'_>, options: &HashtableOptions) 
             value_dtype: schema::TensorType(options.value_dtype as i8),
         },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::HashtableOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::HashtableOptions, table.as_union_value())
 }
 
 fn var_handle_options(b: &mut FlatBufferBuilder<'_>, options: &VarHandleOptions) -> Options {
@@ -1242,24 +1242,24 @@ fn var_handle_options(b: &mut FlatBufferBuilder<'_>, options: &VarHandleOptions)
         b,
         &schema::VarHandleOptionsArgs { container: Some(container), shared_name: Some(shared_name) },
     );
-    Options::BuiltinOptions(schema::BuiltinOptions::VarHandleOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::VarHandleOptions, table.as_union_value())
 }
 
 fn random_options(b: &mut FlatBufferBuilder<'_>, options: &RandomOptions) -> Options {
     let table =
         schema::RandomOptions::create(b, &schema::RandomOptionsArgs { seed: options.seed, seed2: options.seed2 });
-    Options::BuiltinOptions(schema::BuiltinOptions::RandomOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::RandomOptions, table.as_union_value())
 }
 
 fn bucketize_options(b: &mut FlatBufferBuilder<'_>, options: &BucketizeOptions) -> Options {
     let boundaries = b.create_vector(&options.boundaries);
     let table = schema::BucketizeOptions::create(b, &schema::BucketizeOptionsArgs { boundaries: Some(boundaries) });
-    Options::BuiltinOptions(schema::BuiltinOptions::BucketizeOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::BucketizeOptions, table.as_union_value())
 }
 
 fn gelu_options(b: &mut FlatBufferBuilder<'_>, options: &GeluOptions) -> Options {
     let table = schema::GeluOptions::create(b, &schema::GeluOptionsArgs { approximate: options.approximate });
-    Options::BuiltinOptions(schema::BuiltinOptions::GeluOptions, table.as_union_value())
+    Options::First(schema::BuiltinOptions::GeluOptions, table.as_union_value())
 }
 
 fn reduce_window_options(b: &mut FlatBufferBuilder<'_>, options: &ReduceWindowOptions) -> Options {
@@ -1269,7 +1269,7 @@ fn reduce_window_options(b: &mut FlatBufferBuilder<'_>, options: &ReduceWindowOp
             reduce_function: schema::ReduceWindowFunction(options.reduce_function as i32),
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::ReduceWindowOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::ReduceWindowOptions, table.as_union_value())
 }
 
 fn stablehlo_composite_options(b: &mut FlatBufferBuilder<'_>, options: &StablehloCompositeOptions) -> Options {
@@ -1285,5 +1285,5 @@ fn stablehlo_composite_options(b: &mut FlatBufferBuilder<'_>, options: &Stablehl
             version: options.version,
         },
     );
-    Options::BuiltinOptions2(schema::BuiltinOptions2::StableHLOCompositeOptions, table.as_union_value())
+    Options::Second(schema::BuiltinOptions2::StableHLOCompositeOptions, table.as_union_value())
 }

@@ -9,9 +9,9 @@ pub(crate) enum Options {
     /// The operator has none.
     None,
     /// A table of the first union.
-    BuiltinOptions(schema::BuiltinOptions, WIPOffset<UnionWIPOffset>),
+    First(schema::BuiltinOptions, WIPOffset<UnionWIPOffset>),
     /// A table of the second union.
-    BuiltinOptions2(schema::BuiltinOptions2, WIPOffset<UnionWIPOffset>),
+    Second(schema::BuiltinOptions2, WIPOffset<UnionWIPOffset>),
 }
 
 /// A list of bytes; absent when it is empty, which is how TFLite's own writer leaves them.

@@ -93,7 +93,9 @@ fn read_field(schema: &Schema, f: &Field) -> String {
     let get = format!("table.{}()", accessor(f));
     let is_enum = schema.find_enum(&f.base).is_some();
     match (is_enum, f.vector, f.base.as_str()) {
-        (true, true, base) => format!("codes({:?}, {get}, |v| i64::from(v.0), {}::from_code)?", f.name, type_name(base)),
+        (true, true, base) => {
+            format!("codes({:?}, {get}, |v| i64::from(v.0), {}::from_code)?", f.name, type_name(base))
+        }
         (true, false, "TensorType") => {
             format!("code({:?}, i64::from({get}.0), |c| DType::from_code(i8::try_from(c).ok()?))?", f.name)
         }
@@ -125,8 +127,10 @@ pub fn write_writer(
                 writeln!(
                     out,
                     "Op::{0} => {{\nlet table = schema::{1}::create(b, &schema::{1}Args {{}});\n\
-                     Options::{union}(schema::{union}::{1}, table.as_union_value())\n}}",
-                    b.variant, table.name
+                     Options::{2}(schema::{union}::{1}, table.as_union_value())\n}}",
+                    b.variant,
+                    table.name,
+                    which(union)
                 )?;
             }
             (_, Some(_), Some(table)) => {
@@ -148,9 +152,14 @@ pub fn write_writer(
         for f in &table.fields {
             writeln!(out, "{},", write_field(schema, f))?;
         }
-        writeln!(out, "}});\nOptions::{union}(schema::{union}::{name}, table.as_union_value())\n}}\n")?;
+        writeln!(out, "}});\nOptions::{}(schema::{union}::{name}, table.as_union_value())\n}}\n", which(union))?;
     }
     Ok(out)
+}
+
+/// Name of the writer's variant for a union.
+fn which(union: &str) -> &'static str {
+    if union == "BuiltinOptions" { "First" } else { "Second" }
 }
 
 /// What has to be in the buffer before the table.

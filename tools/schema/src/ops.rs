@@ -33,9 +33,9 @@ pub fn builtins(schema: &Schema) -> Result<Vec<Builtin<'_>>, String> {
         .iter()
         .map(|value| {
             let table = match &value.options {
-                Some(name) => Some(
-                    schema.find_table(name).ok_or(format!("{}: the schema has no table {name}", value.name))?,
-                ),
+                Some(name) => {
+                    Some(schema.find_table(name).ok_or(format!("{}: the schema has no table {name}", value.name))?)
+                }
                 None => None,
             };
             Ok(Builtin { name: &value.name, variant: camel(&value.name), code: value.code, table })
