@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use tflite_wgpu_fallback::Value;
-use tflite_wgpu_model::{DType, NodeId, Op, TensorId};
+use tflite_wgpu_model::{DType, NodeId, Op, Quant, TensorId};
 
 /// How a tensor is stored on the device. A texel is four channels in every storage but [`Storage::Raw`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,6 +80,8 @@ pub struct RegionTensor {
     pub dims: Vec<usize>,
     /// Value, when it is a constant (of the file, or folded).
     pub constant: Option<Arc<Value>>,
+    /// Quantisation as the file has it: what integer constants of float operators stand for.
+    pub quant: Option<Quant>,
     /// How it is stored on the device.
     pub storage: Storage,
 }

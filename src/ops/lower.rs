@@ -1,8 +1,8 @@
 //! What a lowering works with: the region, steps, packed constants.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use tflite_wgpu_fallback::Value;
+use tflite_wgpu_fallback::{Value, kernels::float_elements};
 use tflite_wgpu_model::{DType, NodeId, TensorId};
 
 use crate::{
@@ -82,19 +82,16 @@ impl<'a> LowerCtx<'a> {
         Ok(value.and_then(|v| v.to_ints()).ok_or(Reason::NotConstant { input: i })?)
     }
 
-    /// Elements of a constant float (or dequantised) tensor as f32.
+    /// Elements of a constant as f32: floats as they are, integers times their scales.
     ///
     /// # Errors
-    /// When it is not a constant of a type with float values.
+    /// When it is not a constant, or has no float values.
     pub fn constant_floats(&self, id: TensorId) -> Result<Vec<f32>, LowerError> {
         let tensor = self.region.tensor(id);
-        let found = tensor.dtype;
         let value = tensor.constant.as_deref().ok_or(Reason::NotConstant { input: 0 })?;
-        if let Ok(floats) = value.as_slice::<f32>() {
-            return Ok(floats.to_vec());
-        }
-        let floats = value.to_floats().map(|f| f.iter().map(|&v| v as f32).collect());
-        Ok(floats.ok_or_else(|| Reason::UnsupportedType { tensor: tensor.name.clone(), found })?)
+        let floats = float_elements(value, tensor.quant.as_ref(), 0).map(Cow::into_owned);
+        let unsupported = |_| Reason::UnsupportedType { tensor: tensor.name.clone(), found: tensor.dtype };
+        Ok(floats.map_err(unsupported)?)
     }
 
     /// Input `i` of a node.
@@ -115,7 +112,8 @@ impl<'a> LowerCtx<'a> {
 
     /// A tensor that only this node's steps use.
     pub fn scratch(&mut self, name: &str, dtype: DType, dims: &[usize], storage: Storage) -> TensorId {
-        let tensor = RegionTensor { name: name.to_owned(), dtype, dims: dims.to_vec(), constant: None, storage };
+        let (name, dims) = (name.to_owned(), dims.to_vec());
+        let tensor = RegionTensor { name, dtype, dims, constant: None, quant: None, storage };
         self.region.add_tensor(tensor)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tflite_wgpu_fallback::Value;
-use tflite_wgpu_model::{DType, Node, TensorId};
+use tflite_wgpu_model::{DType, Node, Quant, TensorId};
 
 use crate::reason::Reason;
 
@@ -16,6 +16,8 @@ pub struct TensorFacts {
     pub dims: Option<Vec<usize>>,
     /// Value, when it is a constant of the file or computed from constants (and shapes) alone.
     pub constant: Option<Arc<Value>>,
+    /// Quantisation as the file has it.
+    pub quant: Option<Quant>,
 }
 
 /// Facts about all tensors of a subgraph, by tensor id.

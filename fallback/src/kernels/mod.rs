@@ -27,6 +27,8 @@ mod movement_tests;
 #[cfg(test)]
 mod testing;
 
+pub use support::float_elements;
+
 use tflite_wgpu_model::{BuiltinOperator, DType, Node, Op, Program, Quant, Tensor};
 
 use crate::value::{Element, Value, ValueError};

@@ -5,43 +5,61 @@ use std::borrow::Cow;
 use half::{bf16, f16};
 use tflite_wgpu_model::{DType, Quant, QuantKind};
 
-use super::{no_type, refuse};
+use super::refuse;
 use crate::kernels::{EvalCtx, KernelError};
 use crate::value::Value;
 
-/// Elements of input `i` as floats: FLOAT32 as it is, 16-bit floats widened, integers times their scales.
+/// Elements of input `i` as floats; see [`float_elements`].
+pub(crate) fn float_weights<'a>(ctx: &EvalCtx<'a>, i: usize) -> Result<Cow<'a, [f32]>, KernelError> {
+    float_elements(ctx.input(i)?, ctx.input_quant(i), i)
+}
+
+/// Elements of a float operator's weights: FLOAT32 as it is, 16-bit floats widened, integers times their scales.
+/// `input` is the tensor's position among the node's inputs, for errors.
 ///
 /// This is the default meaning of hybrid models: activations are not quantised on the way.
-pub(crate) fn float_weights<'a>(ctx: &EvalCtx<'a>, i: usize) -> Result<Cow<'a, [f32]>, KernelError> {
-    let value = ctx.input(i)?;
+///
+/// # Errors
+/// When the type has no float values, or integers have no scales that fit the shape.
+pub fn float_elements<'a>(
+    value: &'a Value,
+    quant: Option<&Quant>,
+    input: usize,
+) -> Result<Cow<'a, [f32]>, KernelError> {
+    let error = |error| KernelError::Input { input, error };
     match value.dtype() {
-        DType::Float32 => Ok(Cow::Borrowed(ctx.slice::<f32>(i)?)),
-        DType::Float16 => Ok(ctx.slice::<f16>(i)?.iter().map(|v| v.to_f32()).collect()),
-        DType::BFloat16 => Ok(ctx.slice::<bf16>(i)?.iter().map(|v| v.to_f32()).collect()),
-        _ => dequantized(ctx, i, value).map(Cow::Owned),
+        DType::Float32 => Ok(Cow::Borrowed(value.as_slice::<f32>().map_err(error)?)),
+        DType::Float16 => Ok(value.as_slice::<f16>().map_err(error)?.iter().map(|v| v.to_f32()).collect()),
+        DType::BFloat16 => Ok(value.as_slice::<bf16>().map_err(error)?.iter().map(|v| v.to_f32()).collect()),
+        _ => dequantized(value, quant, input).map(Cow::Owned),
     }
 }
 
-fn dequantized(ctx: &EvalCtx<'_>, i: usize, value: &Value) -> Result<Vec<f32>, KernelError> {
+fn dequantized(value: &Value, quant: Option<&Quant>, input: usize) -> Result<Vec<f32>, KernelError> {
     use DType::{Int2, Int4, Int8, Int16, UInt4, UInt8};
-    let expected = "FLOAT32, FLOAT16, BFLOAT16, INT8, UINT8, INT16, INT4, UINT4 or INT2";
+    let error = |error| KernelError::Input { input, error };
     let stored: Vec<i32> = match value.dtype() {
-        Int8 | Int4 | Int2 => ctx.slice::<i8>(i)?.iter().map(|&v| v.into()).collect(),
+        Int8 | Int4 | Int2 => value.as_slice::<i8>().map_err(error)?.iter().map(|&v| v.into()).collect(),
         // The first TFLite versions wrote the bits of symmetric int8 weights as UINT8 with zero point 0.
-        UInt8 if symmetric(ctx.input_quant(i)) => ctx.slice::<u8>(i)?.iter().map(|&v| (v as i8).into()).collect(),
-        UInt8 | UInt4 => ctx.slice::<u8>(i)?.iter().map(|&v| v.into()).collect(),
-        Int16 => ctx.slice::<i16>(i)?.iter().map(|&v| v.into()).collect(),
-        _ => return Err(no_type(ctx, i, expected)),
+        UInt8 if symmetric(quant) => value.as_slice::<u8>().map_err(error)?.iter().map(|&v| (v as i8).into()).collect(),
+        UInt8 | UInt4 => value.as_slice::<u8>().map_err(error)?.iter().map(|&v| v.into()).collect(),
+        Int16 => value.as_slice::<i16>().map_err(error)?.iter().map(|&v| v.into()).collect(),
+        found => {
+            let expected = "FLOAT32, FLOAT16, BFLOAT16, INT8, UINT8, INT16, INT4, UINT4 or INT2";
+            return Err(refuse(format!("type of input {input}"), found, expected));
+        }
     };
-    let quant = ctx.input_quant(i).map(|quant| &quant.kind);
+    let quant = quant.map(|quant| &quant.kind);
     let Some(QuantKind::Affine { scale, zero_point, axis }) = quant else {
-        return Err(refuse(format!("quantisation of input {i}"), format!("{quant:?}"), "scales"));
+        return Err(refuse(format!("quantisation of input {input}"), format!("{quant:?}"), "scales"));
     };
     let shape = value.shape();
     let (count, inner) = match scale.len() {
         1 => (1, stored.len()),
         count if shape.get(*axis) == Some(&count) => (count, shape[axis + 1..].iter().product()),
-        count => return Err(refuse(format!("scales of input {i}"), count, format!("1 or as many as {shape:?} has"))),
+        count => {
+            return Err(refuse(format!("scales of input {input}"), count, format!("1 or as many as {shape:?} has")));
+        }
     };
     let real = |(at, &stored): (usize, &i32)| {
         let channel = at / inner.max(1) % count;

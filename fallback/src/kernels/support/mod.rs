@@ -14,6 +14,7 @@ mod window;
 pub(crate) use activation::{Clamp, float_clamp};
 pub(crate) use broadcast::{map, zip};
 pub(crate) use check::{check_len, dims, expect_shape, mismatch, no_type, refuse};
+pub use dequant::float_elements;
 pub(crate) use dequant::float_weights;
 pub(crate) use matrix::{Columns, LANES};
 pub(crate) use real::{Real, erf};
