@@ -32,7 +32,7 @@ trait Int: super::Element + Ord {
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
-    /// Towards zero; the lowest value by −1 stays as it is. `other` is not 0.
+    /// Towards zero; the lowest value by −1 saturates. `other` is not 0.
     fn div(self, other: Self) -> Self;
     /// Towards −∞. `other` is not 0.
     fn div_floor(self, other: Self) -> Self;
@@ -58,7 +58,7 @@ macro_rules! ints {
                 self.wrapping_mul(other)
             }
             fn div(self, other: Self) -> Self {
-                self.wrapping_div(other)
+                self.saturating_div(other)
             }
             fn div_floor(self, other: Self) -> Self {
                 let quotient = self.wrapping_div(other);
@@ -221,7 +221,7 @@ fn floor_div(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         zip(ctx, T::div_floor)
     }
     by_int_type!(ctx, Int8: i8, Int16: i16, Int32: i32, Int64: i64; of, match ctx.input(0)?.dtype() {
-        DType::Float32 => zip(ctx, |a: f32, b: f32| (a / b).floor()),
+        DType::Float32 => zip(ctx, |a: f32, b: f32| (f64::from(a) / f64::from(b)).floor() as f32),
         _ => Err(no_type(ctx, 0, "FLOAT32 or a signed integer type")),
     })
 }
@@ -314,7 +314,7 @@ mod tests {
         let add = Op::Add(AddOptions::default());
         assert_eq!(ints(add, &[i32::MAX, 2], &[1, 1])?, [i32::MIN, 3]);
         let div = Op::Div(DivOptions::default());
-        assert_eq!(ints(div.clone(), &[i32::MIN, -7], &[-1, 2])?, [i32::MIN, -3]);
+        assert_eq!(ints(div.clone(), &[i32::MIN, -7], &[-1, 2])?, [i32::MAX, -3]);
         assert_eq!(ints(Op::FloorDiv, &[-7, 7], &[2])?, [-4, 3]);
         assert_eq!(ints(Op::FloorMod, &[-7, 7, i32::MIN], &[2, -2, -1])?, [1, -1, 0]);
         assert_eq!(ints(Op::RightShift, &[-8, -8, 8], &[1, 40, -1])?, [-4, -1, 8]);
