@@ -1,0 +1,135 @@
+//! The conformance packs through the reference kernels: every case of one invoke, judged with the packs' tolerances.
+//!
+//! `TFLITE_WGPU_CONFORMANCE` names the folder of the packs, `PACKS=ADD,SUB` chooses some, `LIST=20` prints failures.
+//! `floors.txt` says how many cases of a pack pass at least; `RAISE=1` writes what passes now where it is more.
+
+mod judge;
+mod npy;
+mod run;
+
+use std::{env, error::Error, fs, io::Read, path::PathBuf};
+
+use serde_json::Value as Json;
+use tflite_wgpu_fallback::Value;
+use tflite_wgpu_model::{Bytes, Program};
+
+use run::Stop;
+
+type Archive = zip::ZipArchive<fs::File>;
+
+/// What became of the cases of a pack.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: Vec<String>,
+    unsupported: Vec<String>,
+}
+
+#[test]
+fn packs() -> Result<(), Box<dyn Error>> {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance");
+    let folder = PathBuf::from(env::var("TFLITE_WGPU_CONFORMANCE").unwrap_or_else(|_| default.to_owned()));
+    if !folder.is_dir() {
+        println!("skipped: no packs at {}; set TFLITE_WGPU_CONFORMANCE to their folder", folder.display());
+        return Ok(());
+    }
+    let chosen = env::var("PACKS").ok();
+    let list = env::var("LIST").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let mut floors = read_floors()?;
+    let (mut problems, mut passed) = (Vec::new(), 0);
+    for (op, floor) in &mut floors {
+        if chosen.as_ref().is_some_and(|chosen| !chosen.split(',').any(|name| name == op)) {
+            continue;
+        }
+        let tally = pack(folder.join(format!("{op}.zip")))?;
+        println!(
+            "{op}: {} passed, {} failed, {} unsupported",
+            tally.passed,
+            tally.failed.len(),
+            tally.unsupported.len()
+        );
+        tally.failed.iter().chain(&tally.unsupported).take(list).for_each(|line| println!("    {line}"));
+        if tally.passed < *floor {
+            problems.push(format!("{op}: {} passed, expected at least {floor}", tally.passed));
+        }
+        *floor = tally.passed.max(*floor);
+        passed += tally.passed;
+    }
+    println!("{passed} cases passed");
+    assert!(passed > 0, "no case ran");
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    if env::var_os("RAISE").is_some() {
+        let lines: Vec<_> = floors.iter().map(|(op, floor)| format!("{op} {floor}\n")).collect();
+        fs::write(FLOORS, lines.concat())?;
+    }
+    Ok(())
+}
+
+const FLOORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packs/floors.txt");
+
+/// Packs and how many of their cases pass at least.
+fn read_floors() -> Result<Vec<(String, usize)>, Box<dyn Error>> {
+    let text = fs::read_to_string(FLOORS)?;
+    let line = |line: &str| {
+        let (op, floor) = line.split_once(' ').ok_or_else(|| format!("line {line:?} of the floors"))?;
+        Ok((op.to_owned(), floor.parse()?))
+    };
+    text.lines().map(line).collect()
+}
+
+fn pack(path: PathBuf) -> Result<Tally, Box<dyn Error>> {
+    let mut archive = Archive::new(fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?)?;
+    let head: Json = serde_json::from_slice(&file(&mut archive, "cases.json")?)?;
+    let mut tally = Tally::default();
+    for case in head["cases"].as_array().ok_or("no cases")? {
+        let name = case["name"].as_str().ok_or("case without a name")?;
+        let steps = case["steps"].as_array().map_or(0, Vec::len);
+        if steps != 1 {
+            tally.unsupported.push(format!("{name}: {steps} invokes"));
+            continue;
+        }
+        match run_case(&mut archive, case, name) {
+            Ok(()) => tally.passed += 1,
+            Err(Stop::Failed(why)) => tally.failed.push(format!("{name}: {why}")),
+            Err(Stop::Unsupported(why)) => tally.unsupported.push(format!("{name}: {why}")),
+        }
+    }
+    Ok(tally)
+}
+
+fn run_case(archive: &mut Archive, case: &Json, name: &str) -> Result<(), Stop> {
+    let failed = |error: Box<dyn Error>| Stop::Failed(error.to_string());
+    let model = file(archive, &format!("{name}/model.tflite")).map_err(failed)?;
+    let program = Program::read(Bytes::from(model)).map_err(|error| Stop::Failed(error.to_string()))?;
+    let inputs = tensors(archive, case, name, "in").map_err(failed)?;
+    let expected = tensors(archive, case, name, "out").map_err(failed)?;
+    let found = run::run(&program, inputs)?;
+    if found.len() != expected.len() || found.is_empty() {
+        return Err(Stop::Failed(format!("{} outputs, expected {}", found.len(), expected.len())));
+    }
+    let class = case["tol"].as_str().unwrap_or_default();
+    for (k, (expected, found)) in expected.iter().zip(&found).enumerate() {
+        judge::compare(class, expected, found).map_err(|why| Stop::Failed(format!("output {k}: {why}")))?;
+    }
+    Ok(())
+}
+
+/// The inputs (`in`) or outputs (`out`) of the only step of a case.
+fn tensors(archive: &mut Archive, case: &Json, name: &str, kind: &str) -> Result<Vec<Value>, Box<dyn Error>> {
+    let key = if kind == "in" { "inputs" } else { "outputs" };
+    let list = case["steps"][0][key].as_array().ok_or("step without tensors")?;
+    let tensor = |(k, tensor): (usize, &Json)| {
+        let dtype = npy::dtype(tensor["dtype"].as_str().unwrap_or_default())?;
+        if dtype == tflite_wgpu_model::DType::String {
+            return npy::read_strings(&file(archive, &format!("{name}/{kind}_{k}.json"))?);
+        }
+        npy::read(dtype, &file(archive, &format!("{name}/{kind}_{k}.npy"))?)
+    };
+    list.iter().enumerate().map(tensor).collect()
+}
+
+fn file(archive: &mut Archive, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut bytes = Vec::new();
+    archive.by_name(name).map_err(|error| format!("{name}: {error}"))?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
