@@ -6,7 +6,9 @@
 //   store_NAME(t, v)                                           outputs only
 //   block_NAME(b) -> Block                                     four texels, for weights in blocks
 //   NAME[i]                                                    raw storage: words
-// `emit(texel, column, v)` stores to `dst` after the epilogue and zeroes lanes beyond `params.channels`.
+// `lanes(column)` is true where a lane is below `params.channels`.
+// `emit(texel, column, v)` stores to `dst` after the epilogue and zeroes lanes beyond `params.channels`; `v` and the
+// epilogue are vec4<i32> where `dst` is stored so.
 //% if f16_typed
 enable f16;
 //% endif
@@ -117,20 +119,23 @@ fn store_{{ b.name }}(t: u32, v: vec4<f32>) { {{ b.name }}[t] = pack_half4(v); }
 //% endfor
 @group(0) @binding({{ params_index }}) var<uniform> params: Params;
 
-//% if has_epilogue
-//% include "unary.wgsl"
-
+//% if has_channels
 // True where a lane of this column is a channel of the tensor.
 fn lanes(column: u32) -> vec4<bool> {
     return vec4<u32>(column * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.channels);
 }
+//% endif
 
-fn emit(texel: u32, column: u32, value: vec4<f32>) {
+//% if has_epilogue
+//% include "unary.wgsl"
+
+//% set result = "vec4<i32>" if int_result else "vec4<f32>"
+fn emit(texel: u32, column: u32, value: {{ result }}) {
     var v = value;
 //% for expression in epilogue
     v = {{ expression }};
 //% endfor
-    store_dst(texel, select(vec4<f32>(0.0), v, lanes(column)));
+    store_dst(texel, select({{ result }}(), v, lanes(column)));
 }
 //% endif
 

@@ -1,29 +1,77 @@
-// Unary functions on four channels. Arguments are bounded where an adapter's built-in leaves its domain (tanh, exp).
+// Unary functions on four channels. Built-ins are used where every adapter has them exact enough; arguments are
+// bounded where an adapter's built-in leaves its domain (tanh, exp).
 fn op_abs(v: vec4<f32>) -> vec4<f32> { return abs(v); }
 fn op_ceil(v: vec4<f32>) -> vec4<f32> { return ceil(v); }
-fn op_cos(v: vec4<f32>) -> vec4<f32> { return cos(v); }
 fn op_exp(v: vec4<f32>) -> vec4<f32> { return exp(v); }
 fn op_floor(v: vec4<f32>) -> vec4<f32> { return floor(v); }
-fn op_log(v: vec4<f32>) -> vec4<f32> { return log(v); }
 fn op_neg(v: vec4<f32>) -> vec4<f32> { return -v; }
 fn op_round(v: vec4<f32>) -> vec4<f32> { return round(v); }
 fn op_rsqrt(v: vec4<f32>) -> vec4<f32> { return 1.0 / sqrt(v); }
 fn op_sign(v: vec4<f32>) -> vec4<f32> { return sign(v); }
-fn op_sin(v: vec4<f32>) -> vec4<f32> { return sin(v); }
 fn op_sqrt(v: vec4<f32>) -> vec4<f32> { return sqrt(v); }
 fn op_square(v: vec4<f32>) -> vec4<f32> { return v * v; }
-fn op_tanh(v: vec4<f32>) -> vec4<f32> { return tanh(clamp(v, vec4<f32>(-10.0), vec4<f32>(10.0))); }
-fn op_logistic(v: vec4<f32>) -> vec4<f32> { return 1.0 / (1.0 + exp(-clamp(v, vec4<f32>(-87.0), vec4<f32>(87.0)))); }
-fn op_elu(v: vec4<f32>) -> vec4<f32> { return select(exp(min(v, vec4<f32>(0.0))) - 1.0, v, v >= vec4<f32>(0.0)); }
-fn op_hard_swish(v: vec4<f32>) -> vec4<f32> { return v * clamp(v + 3.0, vec4<f32>(0.0), vec4<f32>(6.0)) * 0.16666667; }
-fn op_gelu_tanh(v: vec4<f32>) -> vec4<f32> {
-    return 0.5 * v * (1.0 + op_tanh(0.7978845608 * (v + 0.044715 * v * v * v)));
+
+// v less its multiple of 2π, which is taken off in three parts of few bits: built-ins are exact near zero only.
+fn turn(v: vec4<f32>) -> vec4<f32> {
+    let k = round(v * 0.15915494);
+    return ((v - k * 6.28125) - k * 0.0019340515) - k * 1.2553283e-6;
 }
-// erf by Abramowitz and Stegun 7.1.26: |error| < 1.5e-7.
-fn op_erf(v: vec4<f32>) -> vec4<f32> {
-    let a = min(abs(v), vec4<f32>(9.0));
+fn op_sin(v: vec4<f32>) -> vec4<f32> { return sin(turn(v)); }
+fn op_cos(v: vec4<f32>) -> vec4<f32> { return cos(turn(v)); }
+
+// v = m · 2^e with m in [√½, √2); ln m = 2 artanh((m − 1) / (m + 1)). The built-in's absolute error is too large near 1;
+// it serves zero, negative numbers and what is not finite.
+fn op_log(v: vec4<f32>) -> vec4<f32> {
+    let bits = bitcast<vec4<u32>>(v) - vec4<u32>(0x3f3504f3u);
+    let e = vec4<f32>(bitcast<vec4<i32>>(bits) >> vec4<u32>(23u));
+    let f = bitcast<vec4<f32>>((bits & vec4<u32>(0x7fffffu)) + vec4<u32>(0x3f3504f3u)) - 1.0;
+    let s = f / (f + 2.0);
+    let z = s * s;
+    let p = 2.0 * s + 2.0 * s * z * (0.33333333 + z * (0.2 + z * (0.14285714 + z * 0.11111111)));
+    let r = e * 0.693359375 + (p - e * 0.00021219444);
+    return select(log(v), r, (v > vec4<f32>(1.2e-38)) & (v < vec4<f32>(3.4e38)));
+}
+
+// Beyond 0.4 by exp, below by the series, where the difference of exponentials would cancel.
+fn op_tanh(v: vec4<f32>) -> vec4<f32> {
+    let a = min(abs(v), vec4<f32>(10.0));
+    let z = a * a;
+    let near = a + a * z * (-0.33333333 + z * (0.13333333 + z * (-0.053968254 + z * (0.021869489 - z * 0.0088632355))));
+    let r = select(1.0 - 2.0 / (exp(2.0 * a) + 1.0), near, a < vec4<f32>(0.4));
+    return select(r, -r, v < vec4<f32>(0.0));
+}
+
+// e^v − 1.
+fn op_expm1(v: vec4<f32>) -> vec4<f32> {
+    let near = v + v * v * (0.5 + v * (0.16666667 + v * (0.041666667 + v * (0.0083333333 + v * 0.0013888889))));
+    return select(exp(v) - 1.0, near, abs(v) < vec4<f32>(0.3));
+}
+
+fn op_logistic(v: vec4<f32>) -> vec4<f32> { return 1.0 / (1.0 + exp(-clamp(v, vec4<f32>(-87.0), vec4<f32>(87.0)))); }
+fn op_elu(v: vec4<f32>) -> vec4<f32> { return select(op_expm1(min(v, vec4<f32>(0.0))), v, v >= vec4<f32>(0.0)); }
+fn op_hard_swish(v: vec4<f32>) -> vec4<f32> { return v * clamp(v + 3.0, vec4<f32>(0.0), vec4<f32>(6.0)) * 0.16666667; }
+// ½ (1 + tanh x) = 1 / (1 + e^(−2x)), which does not cancel for negative x.
+fn op_gelu_tanh(v: vec4<f32>) -> vec4<f32> {
+    return v * op_logistic(1.5957691216 * (v + 0.044715 * v * v * v));
+}
+// ½ erfc(|v| / √2) by Abramowitz and Stegun 7.1.26, |error| < 1.5e-7; Φ by symmetry.
+fn op_gelu(v: vec4<f32>) -> vec4<f32> {
+    let a = min(abs(v), vec4<f32>(13.0)) * 0.70710678;
     let t = 1.0 / (1.0 + 0.3275911 * a);
     let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-    return sign(v) * (1.0 - p * exp(-a * a));
+    let tail = 0.5 * p * exp(-a * a);
+    return v * select(tail, 1.0 - tail, v >= vec4<f32>(0.0));
 }
-fn op_gelu(v: vec4<f32>) -> vec4<f32> { return 0.5 * v * (1.0 + op_erf(v * 0.70710678)); }
+
+// The forms on integers.
+fn op_abs_int(v: vec4<i32>) -> vec4<i32> { return abs(v); }
+fn op_neg_int(v: vec4<i32>) -> vec4<i32> { return -v; }
+fn op_sign_int(v: vec4<i32>) -> vec4<i32> { return sign(v); }
+fn op_square_int(v: vec4<i32>) -> vec4<i32> { return v * v; }
+// Bounds beyond ±2e9 are none: they do not convert exactly.
+fn clamp_int(v: vec4<i32>, low: f32, high: f32) -> vec4<i32> {
+    var r = v;
+    if (low > -2e9) { r = max(r, vec4<i32>(i32(low))); }
+    if (high < 2e9) { r = min(r, vec4<i32>(i32(high))); }
+    return r;
+}

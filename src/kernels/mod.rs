@@ -7,6 +7,8 @@ mod render;
 
 pub use render::{Dialect, F16Form, RenderError, Rounding, render};
 
+use crate::ops::{binary, select, transfer, unary};
+
 /// How a kernel uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -87,7 +89,7 @@ pub struct KernelRow {
 }
 
 /// All families' rows.
-pub const FAMILIES: &[&[KernelRow]] = &[crate::ops::transfer::KERNELS];
+pub const FAMILIES: &[&[KernelRow]] = &[transfer::KERNELS, unary::KERNELS, binary::KERNELS, select::KERNELS];
 
 /// The row of this name.
 pub fn row(name: &str) -> Option<&'static KernelRow> {

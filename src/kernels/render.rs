@@ -7,7 +7,7 @@ use minijinja::{Environment, UndefinedBehavior, Value as Template, context, synt
 use super::{Form, KernelRow, ParamType, Role};
 use crate::{
     plan::step::{EpilogueStep, Variant, VariantValue},
-    region::Spread,
+    region::{Spread, Storage},
 };
 
 /// How half-precision texels are held.
@@ -54,7 +54,8 @@ macro_rules! templates {
 }
 
 /// The files of `shaders/`.
-const TEMPLATES: &[(&str, &str)] = templates!["prelude.wgsl", "unary.wgsl", "transfer.wgsl"];
+const TEMPLATES: &[(&str, &str)] =
+    templates!["prelude.wgsl", "unary.wgsl", "binary.wgsl", "elementwise.wgsl", "transfer.wgsl"];
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
     let mut environment = Environment::new();
@@ -90,8 +91,10 @@ pub fn render(row: &KernelRow, variant: &Variant, dialect: Dialect) -> Result<St
         bindings => bindings(row, variant),
         params => params(row, variant),
         params_index => row.bindings.len(),
-        epilogue => if row.epilogue { epilogue(variant) } else { Vec::new() },
+        epilogue => if row.epilogue { epilogue(variant, int_result(row, variant)) } else { Vec::new() },
         has_epilogue => row.epilogue,
+        has_channels => row.params.iter().any(|(name, _)| *name == "channels"),
+        int_result => int_result(row, variant),
         f16_typed => dialect.f16 == F16Form::Typed,
         round_store => dialect.rounding != Rounding::Builtin,
         round_load => dialect.rounding == Rounding::Integer,
@@ -151,16 +154,24 @@ fn params(row: &KernelRow, variant: &Variant) -> Vec<Template> {
     own.chain(extra).collect()
 }
 
-/// One WGSL expression of `v` per fused step.
-fn epilogue(variant: &Variant) -> Vec<String> {
+/// Whether the kernel writes integers.
+fn int_result(row: &KernelRow, variant: &Variant) -> bool {
+    let output = row.bindings.iter().position(|binding| binding.role == Role::Output);
+    output.and_then(|i| variant.storage.get(i)) == Some(&Storage::I32)
+}
+
+/// One WGSL expression of `v` per fused step, on integers if the result is (their range, their unary and binary
+/// functions; slopes have no integer form).
+fn epilogue(variant: &Variant, int: bool) -> Vec<String> {
     let mut operand = 0;
+    let vector = if int { "vec4<i32>" } else { "vec4<f32>" };
     let mut load = |spread: &Spread| {
         let name = format!("fused{operand}");
         operand += 1;
         match spread {
             Spread::Full => format!("load_{name}(texel)"),
             Spread::Channel => format!("load_{name}(column)"),
-            Spread::Scalar => format!("vec4<f32>(load_{name}(0u).x)"),
+            Spread::Scalar => format!("{vector}(load_{name}(0u).x)"),
         }
     };
     variant
@@ -168,10 +179,12 @@ fn epilogue(variant: &Variant) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(i, step)| match step {
+            EpilogueStep::Clamp if int => format!("clamp_int(v, params.e{i}_low, params.e{i}_high)"),
             EpilogueStep::Clamp => {
                 format!("clamp(v, vec4<f32>(params.e{i}_low), vec4<f32>(params.e{i}_high))")
             }
             EpilogueStep::LeakyRelu => format!("select(params.e{i}_alpha * v, v, v > vec4<f32>(0.0))"),
+            EpilogueStep::Unary(unary) if int => format!("{}_int(v)", unary.function()),
             EpilogueStep::Unary(unary) => format!("{}(v)", unary.function()),
             EpilogueStep::Binary { op, spread, swapped, .. } => {
                 let other = load(spread);

@@ -2,9 +2,15 @@
 //!
 //! This list is the only one: the partitioner, `inspect`'s reasons and docs/operators.md are made from it.
 
+pub mod binary;
+pub mod broadcast;
+pub mod compare;
 mod lower;
+pub mod prelu;
+pub mod select;
 mod support;
 pub mod transfer;
+pub mod unary;
 
 pub use lower::{LowerCtx, LowerError, Lowered, StepBuilder, linear_groups};
 pub use support::{Facts, SupportCtx, TensorFacts};
@@ -33,7 +39,7 @@ pub struct OpRow {
 }
 
 /// All families' rows.
-const FAMILIES: &[&[OpRow]] = &[];
+const FAMILIES: &[&[OpRow]] = &[unary::ROWS, binary::ROWS, compare::ROWS, prelu::ROWS, select::ROWS];
 
 /// The row of a builtin.
 pub fn row(op: BuiltinOperator) -> Option<&'static OpRow> {

@@ -1,0 +1,40 @@
+//! Comparisons: BOOL results of two tensors with broadcasting.
+
+use BuiltinOperator as B;
+use tflite_wgpu_model::{BuiltinOperator, DType};
+
+use super::{
+    OpRow, SupportCtx, binary,
+    broadcast::{FLOATS, INTS, broadcasts, constants_fit},
+};
+use crate::reason::Reason;
+
+/// Operators of this family.
+pub const ROWS: &[OpRow] = &[
+    row(B::Equal, equality),
+    row(B::NotEqual, equality),
+    row(B::Less, order),
+    row(B::LessEqual, order),
+    row(B::Greater, order),
+    row(B::GreaterEqual, order),
+];
+
+const fn row(op: BuiltinOperator, support: super::Support) -> OpRow {
+    OpRow { op, support, lower: binary::lower, fuses: false }
+}
+
+fn order(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
+    check(ctx, &[FLOATS, INTS].concat())
+}
+
+fn equality(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
+    check(ctx, &[FLOATS, INTS, &[DType::Bool]].concat())
+}
+
+fn check(ctx: &SupportCtx<'_>, types: &[DType]) -> Result<(), Reason> {
+    ctx.input_is(0, types)?;
+    ctx.input_is(1, &[ctx.input_type(0)?])?;
+    ctx.output_is(0, &[DType::Bool])?;
+    constants_fit(ctx)?;
+    broadcasts(ctx, &[0, 1])
+}
