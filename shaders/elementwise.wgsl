@@ -51,7 +51,7 @@ fn {{ kernel }}(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workg
 //% endif
     {{- operand("a", mode_a, bindings[0].storage == "i32") }}
     {{- operand("b", mode_b, bindings[1].storage == "i32") }}
-//% if kernel == "select"
+//% if kernel == "select_elements"
     {{- operand("c", mode_c, bindings[2].storage == "i32") }}
 //% endif
 //% endif

@@ -15,7 +15,7 @@ use crate::{
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[KernelRow {
-    name: "select",
+    name: "select_elements",
     file: "elementwise.wgsl",
     bindings: &[input("a"), input("b"), input("c"), output("dst")],
     params: &[
@@ -72,7 +72,7 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let dst = ctx.output(node, 0)?;
     let condition = condition(&node.op, ctx.dims(a), ctx.dims(dst).len());
     let layout = Broadcast::new(ctx.dims(dst), &[&condition, ctx.dims(b), ctx.dims(c)])?;
-    let step = elementwise(ctx, "select", node, dst)
+    let step = elementwise(ctx, "select_elements", node, dst)
         .tensor("a", a)
         .tensor("b", b)
         .tensor("c", c)
