@@ -1,5 +1,6 @@
 //! `cargo xtask docs` and `cargo xtask schema`: files that are made from the code.
 
+use crate::apt::Apt;
 use crate::process;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
@@ -9,6 +10,8 @@ use std::fs;
 const DOCUMENTS: [(&str, &str); 1] = [("operators_doc", "docs/operators.md")];
 /// The program that makes the schema bindings; outside the workspace.
 const SCHEMA_TOOL: &str = "tools/schema/Cargo.toml";
+/// What builds the schema compiler inside that program.
+const SCHEMA_PACKAGES: [&str; 2] = ["cmake", "g++"];
 
 /// Writes each generated document, or compares it; `false` when one is out of date.
 pub fn docs(workspace: &Workspace, check: bool) -> Result<bool> {
@@ -41,10 +44,13 @@ pub fn schema(workspace: &Workspace, check: bool) -> Result<bool> {
         println!("schema: skipped, there is no {SCHEMA_TOOL}");
         return Ok(true);
     }
+    Apt::detect().provide(&SCHEMA_PACKAGES);
     let mut command = workspace.cargo();
-    command.args(["run", "--quiet", "--manifest-path", SCHEMA_TOOL]);
+    command.args(["run", "--quiet", "--locked", "--manifest-path", SCHEMA_TOOL]);
     if check {
         command.args(["--", "--check"]);
     }
-    process::checked(&mut command).map(|()| true)
+    process::checked(&mut command)?;
+    println!("schema: up to date");
+    Ok(true)
 }

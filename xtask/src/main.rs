@@ -1,5 +1,6 @@
 //! Project tasks: `cargo xtask test`, `targets`, `docs`, `schema`.
 
+mod apt;
 mod generate;
 mod process;
 mod targets;

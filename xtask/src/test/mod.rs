@@ -1,11 +1,12 @@
 //! `cargo xtask test`: every test, on each software adapter, with minimal limits and without any.
 
-mod drivers;
+mod lavapipe;
 mod legs;
 mod report;
 mod swiftshader;
 mod tally;
 
+use crate::apt::Apt;
 use crate::process;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
@@ -15,14 +16,17 @@ use std::sync::Mutex;
 use std::time::Instant;
 use tally::Tally;
 
+/// What the tests use of the system: the Vulkan loader, lavapipe, environments for Python programs.
+const PACKAGES: [&str; 3] = ["libvulkan1", "mesa-vulkan-drivers", "python3-venv"];
+
 /// Runs all legs and prints the report; `false` when a test or a leg failed.
 pub fn run(workspace: &Workspace, full: bool, ci: bool) -> Result<bool> {
-    let apt = drivers::Apt::detect();
-    drivers::install(&apt);
+    let apt = Apt::detect();
+    apt.provide(&PACKAGES);
     let facts = Facts {
         full,
         require_adapter: ci || std::env::var_os("TFLITE_WGPU_REQUIRE_GPU").is_some(),
-        lavapipe: drivers::lavapipe(),
+        lavapipe: lavapipe::find(),
         swiftshader: swiftshader::obtain(&workspace.target_dir, &apt),
         has_test: &|name| workspace.has("test", name),
     };

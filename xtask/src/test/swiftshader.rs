@@ -1,7 +1,7 @@
 //! SwiftShader, Chromium's software adapter: two files of a browser, kept below `target/`.
 
-use super::drivers::Apt;
 use super::legs::Driver;
+use crate::apt::Apt;
 use crate::process;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
