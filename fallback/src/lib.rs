@@ -1,7 +1,24 @@
 //! The reference CPU interpreter: TFLite's reference arithmetic in plain loops, control flow, variables, signatures,
-//!, and the `Delegate` hook through which another device takes nodes.
+//! and the [`Delegate`] hook through which another device takes nodes.
 
+mod content;
+mod delegate;
+mod error;
+mod executor;
+mod interpreter;
 pub mod kernels;
+mod memory;
+mod model;
+mod node;
+mod schedule;
 mod value;
 
+pub use delegate::{
+    Delegate, DelegateError, DelegateFuture, Fallback, Handle, Input, Partition, PartitionInput, PartitionIo,
+};
+pub use error::{At, Cause, Error, Operand, TensorAt};
+pub use interpreter::{Interpreter, InterpreterBuilder, SignatureRunner, TensorInfo};
+pub use model::Model;
+pub use node::{CustomKernel, run_node, run_subgraph};
+pub use schedule::Item;
 pub use value::{Element, Value, ValueError};

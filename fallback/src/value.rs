@@ -234,6 +234,30 @@ impl Value {
         }
     }
 
+    /// A value without elements that has allocated nothing.
+    pub(crate) fn empty(dtype: DType) -> Self {
+        let data = if dtype == DType::String { Data::Strings(Vec::new()) } else { Data::Words(Vec::new()) };
+        Self { dtype, shape: vec![0], bytes: 0, data }
+    }
+
+    /// Bytes that [`Value::reset`] can use without allocating; 0 for strings.
+    pub(crate) fn capacity(&self) -> usize {
+        match &self.data {
+            Data::Words(words) => words.capacity() * size_of::<u128>(),
+            Data::Strings(_) => 0,
+        }
+    }
+
+    /// Bytes that the elements take, the characters of strings included.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match &self.data {
+            Data::Words(_) => self.bytes,
+            Data::Strings(strings) => {
+                strings.iter().fold(size_of_val(&**strings), |sum, s| sum.saturating_add(s.len()))
+            }
+        }
+    }
+
     /// Element type.
     pub fn dtype(&self) -> DType {
         self.dtype

@@ -1,0 +1,225 @@
+//! Options of an interpreter, and what is decided once when it is built.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use tflite_wgpu_model::{Graph, NodeId, Op, SubgraphId, TensorId};
+
+use super::{Interpreter, entry::Entry};
+use crate::{
+    delegate::{Delegate, DelegateError, Fallback, Partition},
+    error::{At, Error},
+    executor::{Delegated, Executor, Frame, Options, Plan, Resources},
+    memory::Memory,
+    model::{Call, Model, callees, is_interpreted},
+    node::{CustomKernel, Kernel},
+    schedule::{Item, schedule},
+};
+
+/// Memory that tensors may take by default.
+const MEMORY_LIMIT_BYTES: u64 = 8 << 30;
+/// Rounds of a loop by default.
+const MAX_LOOP_ITERATIONS: u64 = 10_000_000;
+
+/// Options of an [`Interpreter`].
+pub struct InterpreterBuilder {
+    model: Model,
+    options: Options,
+    memory_limit_bytes: usize,
+    delegate: Option<Box<dyn Delegate>>,
+    customs: HashMap<String, CustomKernel>,
+}
+
+impl InterpreterBuilder {
+    pub(super) fn new(model: &Model) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            model: model.clone(),
+            options: Options { threads, max_loop_iterations: MAX_LOOP_ITERATIONS, preserve_all_tensors: false },
+            memory_limit_bytes: usize::try_from(MEMORY_LIMIT_BYTES).unwrap_or(usize::MAX),
+            delegate: None,
+            customs: HashMap::new(),
+        }
+    }
+
+    /// Threads that a kernel may use; as many as the machine runs at once by default.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.options.threads = threads.max(1);
+        self
+    }
+
+    /// The device that may take nodes.
+    pub fn delegate(mut self, delegate: Box<dyn Delegate>) -> Self {
+        self.delegate = Some(delegate);
+        self
+    }
+
+    /// Keeps every tensor after an invoke, so that [`Interpreter::tensor`] finds inner ones; costs their memory.
+    pub fn preserve_all_tensors(mut self, preserve: bool) -> Self {
+        self.options.preserve_all_tensors = preserve;
+        self
+    }
+
+    /// Bytes that tensors may take, constants left out; 8 GiB by default.
+    pub fn memory_limit_bytes(mut self, limit: usize) -> Self {
+        self.memory_limit_bytes = limit;
+        self
+    }
+
+    /// Rounds after which a loop is taken for endless; 10 million by default.
+    pub fn max_loop_iterations(mut self, limit: u64) -> Self {
+        self.options.max_loop_iterations = limit;
+        self
+    }
+
+    /// The kernel of the custom operator `name`; it goes before one of this crate.
+    pub fn custom_operator(mut self, name: impl Into<String>, kernel: CustomKernel) -> Self {
+        self.customs.insert(name.into(), kernel);
+        self
+    }
+
+    /// Lets the delegate choose, orders the nodes, and checks that every node that can run has a kernel.
+    ///
+    /// # Errors
+    /// [`Error::NoKernel`] for an operator that neither the CPU nor the delegate has, [`Error::Partition`] when the
+    /// delegate's choice cannot be ordered.
+    pub fn build(self) -> Result<Interpreter, Error> {
+        let mut fallbacks = Vec::new();
+        let mut delegated = self.delegate.map(Delegated::new);
+        let partitions = claim(&mut delegated, &self.model, &mut fallbacks)?;
+        let program = self.model.program();
+        let entries = entries(&self.model);
+        let mut plans = Vec::with_capacity(program.subgraphs.len());
+        for (i, graph) in program.subgraphs.iter().enumerate() {
+            let id = SubgraphId::from_index(i);
+            let own: Vec<_> = partitions.iter().enumerate().filter(|(_, p)| p.subgraph == id).collect();
+            let steps = schedule(graph, &own).map_err(|error| Error::Partition {
+                delegate: delegated.as_ref().map(|delegated| delegated.name.clone()).unwrap_or_default(),
+                partition: error.partition,
+                found: error.found,
+                expected: error.expected,
+            })?;
+            let kernels = graph.nodes.iter().map(|node| Kernel::of(node, &self.customs)).collect();
+            let wants_host = wants_host(&self.model, id, graph, &steps, entries.contains(&id));
+            plans.push(Arc::new(Plan { steps, kernels, wants_host }));
+        }
+        check_kernels(&self.model, &entries, &plans)?;
+        let frames = program.subgraphs.iter().map(Frame::new).collect();
+        let entry = |(i, graph)| entries.contains(&SubgraphId::from_index(i)).then(|| Entry::new(graph));
+        let entries = program.subgraphs.iter().enumerate().map(entry).collect();
+        let executor = Executor {
+            options: self.options,
+            memory: Memory::new(self.memory_limit_bytes),
+            plans,
+            frames,
+            resources: Resources::default(),
+            partitions: partitions.into(),
+            delegated,
+            fallbacks,
+            model: self.model,
+        };
+        Ok(Interpreter { executor, entries })
+    }
+}
+
+/// What the delegate claims; a delegate that wants nothing to do with the model is dropped.
+fn claim(
+    delegated: &mut Option<Delegated>,
+    model: &Model,
+    fallbacks: &mut Vec<Fallback>,
+) -> Result<Vec<Partition>, Error> {
+    let Some(own) = delegated else { return Ok(Vec::new()) };
+    match own.delegate.claim(model) {
+        Ok(partitions) => {
+            own.states = vec![Default::default(); partitions.len()];
+            let beyond = partitions.iter().position(|p| model.program().graph(p.subgraph).is_none());
+            match beyond {
+                None => Ok(partitions),
+                Some(partition) => Err(Error::Partition {
+                    delegate: own.name.clone(),
+                    partition,
+                    found: format!("subgraph {}", partitions[partition].subgraph),
+                    expected: format!("less than {}", model.program().subgraphs.len()),
+                }),
+            }
+        }
+        Err(DelegateError::Fatal(cause)) => Err(own.fatal(cause)),
+        Err(DelegateError::Fallback(reason)) => {
+            fallbacks.push(Fallback { partition: None, reason });
+            *delegated = None;
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Subgraphs that a user can call.
+fn entries(model: &Model) -> HashSet<SubgraphId> {
+    let signatures = model.program().signatures.iter().map(|signature| signature.subgraph);
+    signatures.chain([SubgraphId(0)]).collect()
+}
+
+/// Subgraphs that can run: entries and what they call.
+fn reachable(model: &Model, entries: &HashSet<SubgraphId>) -> HashSet<SubgraphId> {
+    let mut found = entries.clone();
+    let mut open: Vec<SubgraphId> = entries.iter().copied().collect();
+    while let Some(graph) = open.pop().and_then(|id| model.program().graph(id)) {
+        for (index, call) in graph.nodes.iter().flat_map(callees) {
+            let id = u32::try_from(index).map(SubgraphId).ok().filter(|_| call != Call::Region);
+            if let Some(id) = id.filter(|id| found.insert(*id)) {
+                open.push(id);
+            }
+        }
+    }
+    found
+}
+
+fn check_kernels(model: &Model, entries: &HashSet<SubgraphId>, plans: &[Arc<Plan>]) -> Result<(), Error> {
+    let mut reachable: Vec<_> = reachable(model, entries).into_iter().collect();
+    reachable.sort_unstable();
+    for id in reachable {
+        let (Some(graph), Some(plan)) = (model.program().graph(id), plans.get(id.index())) else { continue };
+        for step in &plan.steps {
+            let Item::Node(node) = step.item else { continue };
+            let Some(data) = graph.nodes.get(node.index()) else { continue };
+            let kernel = plan.kernels.get(node.index()).is_some_and(Option::is_some);
+            if !kernel && !is_interpreted(&data.op) {
+                let at = At { subgraph: id, node: Some(node), op: data.op.name().into() };
+                return Err(Error::NoKernel { at });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Which tensors of a subgraph are read in host memory.
+fn wants_host(model: &Model, id: SubgraphId, graph: &Graph, steps: &[crate::schedule::Step], entry: bool) -> Vec<bool> {
+    let mut wanted = vec![false; graph.tensors.len()];
+    let mut want = |tensor: Option<TensorId>| {
+        if let Some(place) = tensor.and_then(|tensor| wanted.get_mut(tensor.index())) {
+            *place = true;
+        }
+    };
+    let nodes = model.program().subgraphs.iter().flat_map(|graph| graph.nodes.iter().flat_map(callees));
+    let condition = nodes.into_iter().any(|(index, call)| index == i64::from(id.0) && call == Call::Condition);
+    if entry || condition {
+        graph.outputs.iter().for_each(|&tensor| want(Some(tensor)));
+    }
+    for step in steps {
+        let Item::Node(node) = step.item else { continue };
+        read_on_host(graph, node).for_each(&mut want);
+    }
+    wanted
+}
+
+/// Inputs of a CPU node that it reads itself, rather than pass them on.
+fn read_on_host(graph: &Graph, node: NodeId) -> impl Iterator<Item = Option<TensorId>> + '_ {
+    let node = graph.nodes.get(node.index());
+    let count = node.map_or(0, |node| match &node.op {
+        Op::If(_) | Op::StablehloCase(_) | Op::ReadVariable | Op::AssignVariable => 1,
+        op if is_interpreted(op) && !matches!(op, Op::HashtableFind | Op::HashtableImport) => 0,
+        _ => node.inputs.len(),
+    });
+    node.into_iter().flat_map(|node| node.inputs.iter().copied()).take(count)
+}

@@ -1,0 +1,135 @@
+//! Preparing and running an entry, and starting again on the CPU when the delegate lost its values.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+};
+
+use tflite_wgpu_model::{Data, SubgraphId};
+
+use super::Interpreter;
+use crate::{
+    content::Content,
+    delegate::Fallback,
+    error::Error,
+    executor::{Frame, Resources},
+    memory::Shared,
+};
+
+/// What an invoke changes and a second try must find as it was.
+struct Snapshot {
+    frames: Vec<Frame>,
+    resources: Resources,
+}
+
+impl Interpreter {
+    pub(super) fn allocate(&mut self, subgraph: SubgraphId) -> Result<(), Error> {
+        let inputs = self.entry(subgraph).map_or(0, |entry| entry.inputs.len());
+        for i in 0..inputs {
+            self.allocate_input(subgraph, i)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn invoke_entry(&mut self, subgraph: SubgraphId) -> Result<(), Error> {
+        block_on(self.run_entry(subgraph))?
+    }
+
+    pub(super) async fn run_entry(&mut self, subgraph: SubgraphId) -> Result<(), Error> {
+        self.allocate(subgraph)?;
+        let mut inputs = Vec::new();
+        for (i, input) in
+            self.entry(subgraph).map(|entry| entry.inputs.as_slice()).unwrap_or_default().iter().enumerate()
+        {
+            let Some(shared) = &input.value else { continue };
+            self.check_type(subgraph, i, shared.value())?;
+            inputs.push(Content::Host(shared.clone()));
+        }
+        let snapshot = self.executor.delegated.is_some().then(|| self.snapshot());
+        let outputs = match self.attempt(subgraph, inputs.clone()).await {
+            Err(Error::DelegateLost { delegate, reason }) if snapshot.is_some() => {
+                self.give_up(snapshot, delegate, reason)?;
+                self.attempt(subgraph, inputs).await?
+            }
+            other => other?,
+        };
+        if let Some(entry) = self.entries.get_mut(subgraph.index()).and_then(Option::as_mut) {
+            entry.outputs = outputs.into_iter().map(Some).collect();
+            for input in &mut entry.inputs {
+                input.dims = input.shape().to_vec();
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&mut self, subgraph: SubgraphId, inputs: Vec<Content>) -> Result<Vec<Shared>, Error> {
+        if let Some(entry) = self.entries.get_mut(subgraph.index()).and_then(Option::as_mut) {
+            for old in entry.outputs.iter_mut().filter_map(Option::take) {
+                self.executor.recycle(Content::Host(old));
+            }
+        }
+        let outputs = self.executor.call(subgraph, inputs).await?;
+        self.executor.bring(&outputs).await?;
+        if self.executor.options.preserve_all_tensors {
+            let frames = std::mem::take(&mut self.executor.frames);
+            let kept = frames.iter().flat_map(|frame| frame.slots.iter().flatten());
+            let brought = self.executor.bring(kept).await;
+            self.executor.frames = frames;
+            brought?;
+        }
+        if let Some(delegated) = &mut self.executor.delegated {
+            delegated.release();
+        }
+        Ok(outputs.iter().filter_map(Content::host).cloned().collect())
+    }
+
+    /// Variables, resources and memories before an invoke. Values are shared, not copied.
+    fn snapshot(&self) -> Snapshot {
+        let program = self.model().program();
+        let variables = |(frame, graph): (&Frame, &tflite_wgpu_model::Graph)| {
+            let slots = frame.slots.iter().zip(&graph.tensors);
+            let slots = slots.map(|(slot, tensor)| slot.clone().filter(|_| tensor.data == Data::Variable));
+            Frame { slots: slots.collect(), memories: frame.memories.clone() }
+        };
+        let frames = self.executor.frames.iter().zip(&program.subgraphs).map(variables).collect();
+        Snapshot { frames, resources: self.executor.resources.clone() }
+    }
+
+    /// Drops the delegate and goes back to the snapshot.
+    fn give_up(&mut self, snapshot: Option<Snapshot>, delegate: String, reason: String) -> Result<(), Error> {
+        self.executor.delegated = None;
+        let cause = Arc::from(Box::<dyn std::error::Error + Send + Sync>::from(reason.clone()));
+        self.executor.fallbacks.push(Fallback { partition: None, reason: cause });
+        let Some(snapshot) = snapshot else { return Ok(()) };
+        let slots = snapshot.frames.iter().flat_map(|frame| frame.slots.iter().flatten());
+        if slots.chain(snapshot.resources.contents()).any(|content| content.host().is_none()) {
+            return Err(Error::DelegateLost { delegate, reason });
+        }
+        self.executor.frames = snapshot.frames;
+        self.executor.resources = snapshot.resources;
+        Ok(())
+    }
+}
+
+/// Runs a future to its end on this thread.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Error> {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(result) => return Ok(result),
+            Poll::Pending if cfg!(target_family = "wasm") => return Err(Error::WouldBlock),
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

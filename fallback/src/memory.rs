@@ -1,0 +1,205 @@
+//! The memory of tensors while a model runs: shared values that are counted, a limit, and reuse.
+//!
+//! All memory of computed tensors comes from [`Memory::allocate`] and goes back through [`Memory::recycle`], so that a
+//! planned arena can take their place.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tflite_wgpu_model::DType;
+
+use crate::value::{Value, ValueError};
+
+/// Values that wait for reuse; more would only be searched in vain.
+const POOL_SIZE: usize = 32;
+
+/// A value that several tensors may have; its bytes count as used until the last of them lets go.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    value: Value,
+    counted: Counted,
+}
+
+/// Bytes in a counter, taken off when dropped.
+#[derive(Debug, Default)]
+struct Counted {
+    bytes: usize,
+    used: Option<Arc<AtomicUsize>>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(used) = &self.used {
+            used.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Shared {
+    /// A value outside any interpreter's count, such as a model's constant.
+    pub(crate) fn uncounted(value: Value) -> Self {
+        Self(Arc::new(Held { value, counted: Counted::default() }))
+    }
+
+    pub(crate) fn value(&self) -> &Value {
+        &self.0.value
+    }
+
+    /// The value for writing; copied first when another tensor has it too.
+    pub(crate) fn to_mut(&mut self) -> &mut Value {
+        if Arc::get_mut(&mut self.0).is_none() {
+            let counted = Counted { bytes: self.0.counted.bytes, used: self.0.counted.used.clone() };
+            if let Some(used) = &counted.used {
+                used.fetch_add(counted.bytes, Ordering::Relaxed);
+            }
+            self.0 = Arc::new(Held { value: self.0.value.clone(), counted });
+        }
+        // The branch above has made this the only owner.
+        &mut Arc::make_mut(&mut self.0).value
+    }
+}
+
+impl Clone for Held {
+    fn clone(&self) -> Self {
+        Self { value: self.value.clone(), counted: Counted::default() }
+    }
+}
+
+/// Why a value cannot be allocated.
+#[derive(Clone, Debug)]
+pub(crate) enum MemoryError {
+    /// The size overflows.
+    Value(ValueError),
+    /// More than the limit would be in use.
+    Limit {
+        /// Bytes asked for.
+        needed: usize,
+        /// Bytes in use.
+        used: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// The memory of one interpreter.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    limit: usize,
+    used: Arc<AtomicUsize>,
+    pool: Vec<Value>,
+}
+
+impl Memory {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, used: Arc::default(), pool: Vec::new() }
+    }
+
+    /// Bytes that tensors have now.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that may still be taken.
+    pub(crate) fn available(&self) -> usize {
+        self.limit.saturating_sub(self.used())
+    }
+
+    /// A value of zeros, in memory used before where some suffices.
+    pub(crate) fn allocate(&mut self, dtype: DType, shape: &[usize]) -> Result<Value, MemoryError> {
+        let needed = Value::bytes_of(dtype, shape).map_err(MemoryError::Value)?;
+        self.check(needed)?;
+        let fits = |value: &Value| (needed..=needed.saturating_mul(2).max(256)).contains(&value.capacity());
+        let best = self.pool.iter().enumerate().filter(|(_, v)| fits(v)).min_by_key(|(_, v)| v.capacity());
+        let mut value = match best.map(|(i, _)| i) {
+            Some(i) => self.pool.swap_remove(i),
+            None => Value::empty(dtype),
+        };
+        if needed > self.available().saturating_sub(self.pooled()) {
+            self.trim();
+        }
+        value.reset(dtype, shape).map_err(MemoryError::Value)?;
+        Ok(value)
+    }
+
+    /// Shares a value and counts its bytes.
+    pub(crate) fn hold(&self, value: Value) -> Result<Shared, MemoryError> {
+        let bytes = value.heap_bytes();
+        self.check(bytes)?;
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        let counted = Counted { bytes, used: Some(Arc::clone(&self.used)) };
+        Ok(Shared(Arc::new(Held { value, counted })))
+    }
+
+    /// Takes back a value that a tensor needs no longer; its memory is reused unless another tensor has it too.
+    pub(crate) fn recycle(&mut self, shared: Shared) {
+        let Some(held) = Arc::into_inner(shared.0) else { return };
+        let reusable = held.counted.used.is_some() && held.value.dtype() != DType::String;
+        let bytes = held.value.capacity();
+        // The count goes down before the pool is asked, so that a value never stands for itself twice.
+        let Held { value, counted } = held;
+        drop(counted);
+        let room = self.available().saturating_sub(self.pooled());
+        if reusable && bytes > 0 && bytes <= room && self.pool.len() < POOL_SIZE {
+            self.pool.push(value);
+        }
+    }
+
+    fn pooled(&self) -> usize {
+        self.pool.iter().map(Value::capacity).sum()
+    }
+
+    /// Gives unused memory back to the system.
+    pub(crate) fn trim(&mut self) {
+        self.pool.clear();
+    }
+
+    /// Whether `needed` more bytes may be taken; what waits for reuse does not count.
+    fn check(&self, needed: usize) -> Result<(), MemoryError> {
+        let used = self.used();
+        match used.checked_add(needed) {
+            Some(sum) if sum <= self.limit => Ok(()),
+            _ => Err(MemoryError::Limit { needed, used, limit: self.limit }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_counts_what_is_held() -> Result<(), MemoryError> {
+        let mut memory = Memory::new(100);
+        let value = memory.allocate(DType::Float32, &[20])?;
+        let shared = memory.hold(value)?;
+        let other = shared.clone();
+        assert_eq!(memory.used(), 80);
+        assert!(matches!(memory.allocate(DType::Int8, &[21]), Err(MemoryError::Limit { needed: 21, used: 80, .. })));
+        memory.recycle(shared);
+        assert_eq!(memory.used(), 80);
+        memory.recycle(other);
+        assert_eq!(memory.used(), 0);
+        let again = memory.allocate(DType::Int32, &[19])?;
+        assert_eq!((again.len(), memory.pool.len()), (19, 0), "memory is reused");
+        Ok(())
+    }
+
+    #[test]
+    fn writing_to_a_shared_value_copies_it() -> Result<(), MemoryError> {
+        let mut memory = Memory::new(100);
+        let value = memory.allocate(DType::Int8, &[2])?;
+        let mut first = memory.hold(value)?;
+        let second = first.clone();
+        first.to_mut().bytes_mut().fill(7);
+        assert_eq!((first.value().bytes(), second.value().bytes()), (&[7u8, 7][..], &[0u8, 0][..]));
+        assert_eq!(memory.used(), 4);
+        drop((first, second));
+        assert_eq!(memory.used(), 0);
+        Ok(())
+    }
+}
