@@ -1,7 +1,7 @@
 //! Shape inference against the conformance packs: every output shape that can be inferred is the expected one.
 //!
-//! The packs lie at `TFLITE_WGPU_CONFORMANCE` or `../shared/conformance` beside the repository; without them the
-//! test says so and passes.
+//! The packs lie at `TFLITE_WGPU_CONFORMANCE` or `../shared/conformance` beside the repository, whole models at
+//! `TFLITE_WGPU_MODELS` or `../shared/models`; without them a test says so and passes.
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +26,11 @@ const CHECKED: usize = 6867;
 const CHAINS: usize = 8;
 /// Cases that the reader refuses, at most: a sparse constant without a single non-zero element has an empty buffer.
 const UNREAD: usize = 9;
+/// Tensors of whole models whose inferred shape is the file's, at least.
+const TENSORS: usize = 10_925;
+/// Models that the runtime refuses for their shapes, too.
+const CONTRADICTORY: &[&str] =
+    &["quant_svdf_calibrated", "quant_svdf_quantized", "simple_squeeze", "test_model", "test_model_versioned_ops"];
 /// Builtins that leave outputs open: control flow, and sizes that the kernel finds. Custom operators do, too.
 const BY_KERNEL: &[&str] = &[
     "IF",
@@ -235,10 +240,28 @@ fn check(pack: &mut Pack, case: &Json) -> Result<Option<String>> {
     Ok(open)
 }
 
-fn folder() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
-    let path = std::env::var_os("TFLITE_WGPU_CONFORMANCE").map_or_else(beside, PathBuf::from);
+/// The folder that a variable names, or the one of this name beside the repository.
+fn folder(variable: &str, name: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(name);
+    let path = std::env::var_os(variable).map_or_else(beside, PathBuf::from);
     path.is_dir().then_some(path)
+}
+
+fn packs() -> Option<PathBuf> {
+    folder("TFLITE_WGPU_CONFORMANCE", "conformance")
+}
+
+/// The `.tflite` files below a folder.
+fn models(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            models(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "tflite") {
+            files.push(path);
+        }
+    }
+    Ok(())
 }
 
 /// Whether an operator may leave an output open although its inputs' shapes are known.
@@ -277,8 +300,8 @@ fn check_all(folder: &Path) -> Result<Summary> {
 
 #[test]
 fn inferred_shapes_are_the_expected_ones() -> Result<()> {
-    let Some(folder) = folder() else {
-        println!("no conformance packs: set TFLITE_WGPU_CONFORMANCE to their folder");
+    let Some(folder) = packs() else {
+        println!("skipped: no conformance packs, set TFLITE_WGPU_CONFORMANCE to their folder");
         return Ok(());
     };
     let Summary { checked, unread, open, failures } = check_all(&folder)?;
@@ -293,12 +316,63 @@ fn inferred_shapes_are_the_expected_ones() -> Result<()> {
 
 #[test]
 fn a_wrong_shape_is_noticed() -> Result<()> {
-    let Some(folder) = folder() else { return Ok(()) };
+    let Some(folder) = packs() else {
+        println!("skipped: no conformance packs, set TFLITE_WGPU_CONFORMANCE to their folder");
+        return Ok(());
+    };
     let mut pack = Pack::open(&folder.join("ADD.zip"))?;
     let mut case = pack.cases.first().ok_or("no case")?.clone();
     assert_eq!(check(&mut pack, &case)?, None);
     case["steps"][0]["outputs"][0]["shape"][0] = 77.into();
     let error = check(&mut pack, &case).err().ok_or("a wrong size passed")?;
     assert!(error.to_string().contains("expected [77"), "{error}");
+    Ok(())
+}
+
+/// Number of tensors with the file's own shape; what differs is an error. Files may leave out a result's shape, which
+/// looks like a scalar's.
+fn check_model(graph: &Graph) -> Result<usize> {
+    let mut known = Known::new(graph);
+    known.walk()?;
+    let mut same = 0;
+    for (i, node) in graph.nodes.iter().enumerate() {
+        for id in node.outputs.iter().flatten() {
+            let tensor = &graph.tensors[id.index()];
+            let Some(found) = &known.shapes[id.index()] else { continue };
+            if *found == tensor.dims {
+                same += 1;
+            } else if !tensor.dims.is_empty() {
+                let (op, expected) = (node.op.name(), &tensor.dims);
+                return Err(format!("node {i} {op} {:?}: {found:?}, the file has {expected:?}", tensor.name).into());
+            }
+        }
+    }
+    Ok(same)
+}
+
+#[test]
+fn whole_models_have_the_shapes_of_their_files() -> Result<()> {
+    let Some(folder) = folder("TFLITE_WGPU_MODELS", "models") else {
+        println!("skipped: no models, set TFLITE_WGPU_MODELS to their folder");
+        return Ok(());
+    };
+    let mut files = Vec::new();
+    models(&folder, &mut files)?;
+    let (mut tensors, mut failures) = (0, Vec::new());
+    for path in files {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        // What is read and what is refused is the reader's own test.
+        let Ok(program) = Program::open(&path) else { continue };
+        for graph in &program.subgraphs {
+            match check_model(graph) {
+                Ok(same) => tensors += same,
+                Err(_) if CONTRADICTORY.contains(&name.as_ref()) => {}
+                Err(error) => failures.push(format!("{name}: {error}")),
+            }
+        }
+    }
+    println!("{tensors} tensors inferred");
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(tensors >= TENSORS, "{tensors} tensors inferred");
     Ok(())
 }
