@@ -301,7 +301,9 @@ fn check_all(folder: &Path) -> Result<Summary> {
 #[test]
 fn inferred_shapes_are_the_expected_ones() -> Result<()> {
     let Some(folder) = packs() else {
-        println!("skipped: no conformance packs, set TFLITE_WGPU_CONFORMANCE to their folder");
+        println!(
+            "SKIPPED inferred_shapes_are_the_expected_ones: no conformance packs, set TFLITE_WGPU_CONFORMANCE to their folder"
+        );
         return Ok(());
     };
     let Summary { checked, unread, open, failures } = check_all(&folder)?;
@@ -317,7 +319,7 @@ fn inferred_shapes_are_the_expected_ones() -> Result<()> {
 #[test]
 fn a_wrong_shape_is_noticed() -> Result<()> {
     let Some(folder) = packs() else {
-        println!("skipped: no conformance packs, set TFLITE_WGPU_CONFORMANCE to their folder");
+        println!("SKIPPED a_wrong_shape_is_noticed: no conformance packs, set TFLITE_WGPU_CONFORMANCE to their folder");
         return Ok(());
     };
     let mut pack = Pack::open(&folder.join("ADD.zip"))?;
@@ -353,7 +355,9 @@ fn check_model(graph: &Graph) -> Result<usize> {
 #[test]
 fn whole_models_have_the_shapes_of_their_files() -> Result<()> {
     let Some(folder) = folder("TFLITE_WGPU_MODELS", "models") else {
-        println!("skipped: no models, set TFLITE_WGPU_MODELS to their folder");
+        println!(
+            "SKIPPED whole_models_have_the_shapes_of_their_files: no models, set TFLITE_WGPU_MODELS to their folder"
+        );
         return Ok(());
     };
     let mut files = Vec::new();
