@@ -7,6 +7,7 @@
 mod activation;
 mod binary;
 mod blocks;
+mod cast;
 mod checks;
 mod concat;
 mod conv;
@@ -14,10 +15,14 @@ mod depthwise;
 mod elements;
 mod elementwise;
 mod fully_connected;
+mod gather;
 mod movement;
 mod pad;
 mod pool;
 mod reduce;
+mod resize;
+mod select;
+mod shape;
 mod slice;
 mod softmax;
 mod support;
@@ -229,15 +234,20 @@ const FAMILIES: &[&[Row]] = &[
     activation::ROWS,
     binary::ROWS,
     blocks::ROWS,
+    cast::ROWS,
     concat::ROWS,
     conv::ROWS,
     depthwise::ROWS,
     elementwise::ROWS,
     fully_connected::ROWS,
+    gather::ROWS,
     movement::ROWS,
     pad::ROWS,
     pool::ROWS,
     reduce::ROWS,
+    resize::ROWS,
+    select::ROWS,
+    shape::ROWS,
     slice::ROWS,
     softmax::ROWS,
 ];
