@@ -1,6 +1,7 @@
 // {{ kernel }}: host bytes to texels and back.
 //
 // import_host: dst[row][c] = convert(src)      src: the host's bytes in C order; dst: texels
+// copy_texels: dst[t] = src[t]
 // export_host: dst = convert(src[row][c])      src: texels; dst: words of the host's bytes, one invocation a word
 // Twin: the identity.
 //% include "prelude.wgsl"
@@ -43,6 +44,13 @@ fn import_host(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
     if (left > 2u) { v.z = host_element(base + 2u); }
     if (left > 3u) { v.w = host_element(base + 3u); }
     store_dst(texel, v);
+}
+//% elif kernel == "copy_texels"
+@compute @workgroup_size(64)
+fn copy_texels(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let texel = linear_index(id, groups, 64u);
+    if (texel >= params.texels) { return; }
+    store_dst(texel, load_src(texel));
 }
 //% else
 // Element e of the host's order, read from texels.

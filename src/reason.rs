@@ -52,6 +52,8 @@ pub enum Reason {
         /// Estimated milliseconds of transfers.
         transfer_ms: f32,
     },
+    /// `device=auto` leaves everything to the CPU when the adapter is a software one.
+    SoftwareAdapter,
     /// The partition is smaller than `min_nodes_per_partition`, or beyond `max_delegated_partitions`.
     SmallPartition {
         /// Nodes of the partition.
@@ -82,6 +84,7 @@ impl fmt::Display for Reason {
                     "slower on the GPU: {gpu_ms:.2} ms and {transfer_ms:.2} ms of transfers, {cpu_ms:.2} ms on the CPU"
                 )
             }
+            Self::SoftwareAdapter => f.write_str("the adapter is a software one, slower than the CPU's own kernels"),
             Self::SmallPartition { nodes } => write!(f, "partition of {nodes} nodes is left out by an option"),
             Self::HostOwned => f.write_str("runs in the interpreter (control flow, variables or strings)"),
             Self::Device(message) => write!(f, "the device failed: {message}"),

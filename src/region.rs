@@ -3,9 +3,8 @@
 //! Tensor ids are the file's; tensors that rewrites and lowering add follow behind them. A rewritten node carries
 //! the file's nodes it stands for in `origin`, so that reports always speak of the file's nodes.
 
-use std::sync::Arc;
+use crate::constant::Constant;
 
-use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::{DType, NodeId, Op, Quant, TensorId};
 
 /// How a tensor is stored on the device. A texel is four channels in every storage but [`Storage::Raw`].
@@ -79,7 +78,7 @@ pub struct RegionTensor {
     /// Concrete dimensions.
     pub dims: Vec<usize>,
     /// Value, when it is a constant (of the file, or folded).
-    pub constant: Option<Arc<Value>>,
+    pub constant: Option<Constant>,
     /// Quantisation as the file has it: what integer constants of float operators stand for.
     pub quant: Option<Quant>,
     /// How it is stored on the device.

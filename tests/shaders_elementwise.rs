@@ -60,7 +60,7 @@ impl Case {
         for (i, (dtype, dims)) in self.inputs.iter().enumerate() {
             let values = self.constants.iter().find(|(at, _)| *at == i);
             let constant = values.map(|(_, values)| Value::i32(dims, values)).transpose()?;
-            inputs.push(Some(add(*dtype, dims, constant.map(std::sync::Arc::new))));
+            inputs.push(Some(add(*dtype, dims, constant.map(Into::into))));
         }
         let output = add(self.output.0, &self.output.1, None);
         region.nodes.push(RegionNode {

@@ -373,6 +373,13 @@ impl Value {
     }
 }
 
+impl Default for Value {
+    /// No elements.
+    fn default() -> Self {
+        Self { dtype: DType::UInt8, shape: vec![0], bytes: 0, data: Data::Words(Vec::new()) }
+    }
+}
+
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         self.dtype == other.dtype

@@ -1,11 +1,12 @@
 //! What a lowering works with: the region, steps, packed constants.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
-use tflite_wgpu_fallback::{Value, kernels::float_elements};
+use tflite_wgpu_fallback::kernels::float_elements;
 use tflite_wgpu_model::{DType, NodeId, TensorId};
 
 use crate::{
+    constant::Constant,
     kernels::{self, KernelRow, ParamType},
     plan::step::{EpilogueStep, Operand, Step, Variant, VariantValue, WeightData, Weights, WeightsId},
     reason::Reason,
@@ -69,7 +70,7 @@ impl<'a> LowerCtx<'a> {
     }
 
     /// Value of a tensor, if it is a constant.
-    pub fn constant(&self, id: TensorId) -> Option<Arc<Value>> {
+    pub fn constant(&self, id: TensorId) -> Option<Constant> {
         self.region.tensor(id).constant.clone()
     }
 

@@ -1,6 +1,6 @@
 //! What a support check may ask about a node of the file.
 
-use std::sync::Arc;
+use crate::constant::Constant;
 
 use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::{DType, Node, Quant, TensorId};
@@ -15,7 +15,7 @@ pub struct TensorFacts {
     /// Dimensions, when they do not depend on values computed while the model runs.
     pub dims: Option<Vec<usize>>,
     /// Value, when it is a constant of the file or computed from constants (and shapes) alone.
-    pub constant: Option<Arc<Value>>,
+    pub constant: Option<Constant>,
     /// Quantisation as the file has it.
     pub quant: Option<Quant>,
 }

@@ -27,6 +27,14 @@ pub const KERNELS: &[KernelRow] = &[
         epilogue: false,
         twin: "identity",
     },
+    KernelRow {
+        name: "copy_texels",
+        file: "transfer.wgsl",
+        bindings: &[input("src"), output("dst")],
+        params: &[("texels", U32)],
+        epilogue: false,
+        twin: "identity",
+    },
 ];
 
 const WORKGROUP: usize = 64;
@@ -89,5 +97,19 @@ pub fn export(ctx: &mut LowerCtx<'_>, id: TensorId, raw: TensorId) -> Result<(),
         .text("host", host)
         .text("device", device)
         .linear(words, WORKGROUP)
+        .finish(ctx)
+}
+
+/// Copies a tensor's texels.
+///
+/// # Errors
+/// None but a bug of this library.
+pub fn copy(ctx: &mut LowerCtx<'_>, from: TensorId, to: TensorId) -> Result<(), LowerError> {
+    let texels = ctx.region.tensor(from).texels().count();
+    ctx.step_for("copy_texels", &[])
+        .tensor("src", from)
+        .tensor("dst", to)
+        .param("texels", texels)
+        .linear(texels, WORKGROUP)
         .finish(ctx)
 }

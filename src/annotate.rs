@@ -1,0 +1,188 @@
+//! What can be known of a subgraph before it runs: shapes, and values that follow from constants and shapes alone.
+
+use crate::constant::Constant;
+
+use tflite_wgpu_fallback::{Model, Value, run_node};
+use tflite_wgpu_model::{
+    BuiltinOperator, DType, Data, Graph, Node, NodeId, SubgraphId, TensorId,
+    infer::{self, Inputs},
+};
+
+use crate::ops::{Facts, TensorFacts};
+
+/// Facts about all tensors of a subgraph; `None` for a subgraph that does not exist.
+///
+/// Inputs have the shapes that `shapes` gives, else the file's.
+pub fn annotate(model: &Model, subgraph: SubgraphId, shapes: &dyn Fn(TensorId) -> Option<Vec<usize>>) -> Option<Facts> {
+    let graph = model.program().graph(subgraph)?;
+    let mut facts = Facts { tensors: Vec::with_capacity(graph.tensors.len()) };
+    for (i, tensor) in graph.tensors.iter().enumerate() {
+        let id = TensorId::from_index(i);
+        // A constant that cannot be decoded stays unknown here; the interpreter reports it.
+        let constant = Constant::of_file(model, subgraph, id);
+        let dims = match &tensor.data {
+            Data::Constant(_) | Data::Variable => Some(tensor.dims.clone()),
+            Data::Computed if graph.inputs.contains(&id) => Some(shapes(id).unwrap_or_else(|| tensor.dims.clone())),
+            Data::Computed => None,
+        };
+        facts.tensors.push(TensorFacts { dtype: tensor.dtype, dims, constant, quant: tensor.quant.clone() });
+    }
+    for node in &graph.nodes {
+        propagate(graph, node, &mut facts);
+    }
+    Some(facts)
+}
+
+/// Facts anew for the outputs of `nodes`, after the shapes of `inputs` have changed.
+pub fn update(graph: &Graph, nodes: &[NodeId], inputs: &[(TensorId, &[usize])], facts: &mut Facts) {
+    for (id, dims) in inputs {
+        if let Some(tensor) = facts.tensors.get_mut(id.index()) {
+            tensor.dims = Some(dims.to_vec());
+        }
+    }
+    for node in nodes.iter().filter_map(|id| graph.nodes.get(id.index())) {
+        for id in node.outputs.iter().flatten() {
+            if let Some(tensor) = facts.tensors.get_mut(id.index()) {
+                tensor.dims = None;
+                tensor.constant = None;
+            }
+        }
+        propagate(graph, node, facts);
+    }
+}
+
+/// Sets the facts about a node's outputs.
+fn propagate(graph: &Graph, node: &Node, facts: &mut Facts) {
+    let known = Known { node, graph, facts };
+    let shapes = infer::infer(node, &known).unwrap_or_default();
+    let values = fold(graph, node, facts, &shapes);
+    for (i, id) in node.outputs.iter().enumerate() {
+        let Some(tensor) = id.and_then(|id| facts.tensors.get_mut(id.index())) else { continue };
+        if let Some(value) = values.get(i) {
+            tensor.dims = Some(value.shape().to_vec());
+            tensor.constant = Some(value.clone());
+        } else {
+            tensor.dims = shapes.get(i).cloned().flatten();
+        }
+    }
+}
+
+/// Values of a node's outputs where they follow from what is known; empty where they do not.
+fn fold(graph: &Graph, node: &Node, facts: &Facts, shapes: &[Option<Vec<usize>>]) -> Vec<Constant> {
+    if let Some(value) = fold_shape(node, facts) {
+        return vec![value.into()];
+    }
+    if !is_pure(node.op.builtin()) || node.inputs.iter().all(Option::is_none) {
+        return Vec::new();
+    }
+    let inputs: Option<Vec<Option<&Value>>> = node
+        .inputs
+        .iter()
+        .map(|id| match id {
+            None => Some(None),
+            Some(id) => facts.tensor(*id)?.constant.as_deref().map(Some),
+        })
+        .collect();
+    let Some(inputs) = inputs else { return Vec::new() };
+    let too_large = |dims: &Vec<usize>| tflite_wgpu_model::element_count(dims).is_none_or(|n| n > MAX_FOLDED_ELEMENTS);
+    if shapes.iter().flatten().any(too_large) {
+        return Vec::new();
+    }
+    // A node that fails here fails again when it runs, with its own error.
+    let values = run_node(node, &graph.tensors, &inputs).unwrap_or_default();
+    values.into_iter().map(Constant::from).collect()
+}
+
+/// Larger constants are not made ahead of time: a file must not blow up in memory before it runs.
+const MAX_FOLDED_ELEMENTS: usize = 1 << 27;
+
+/// SHAPE and RANK need their input's shape only.
+fn fold_shape(node: &Node, facts: &Facts) -> Option<Value> {
+    let dims = || facts.tensor(node.input(0)?)?.dims.as_deref();
+    match node.op.builtin() {
+        BuiltinOperator::Shape => {
+            let dims = dims()?;
+            let dtype = facts.tensor(node.output(0)?)?.dtype;
+            if dtype == DType::Int64 {
+                let values: Vec<i64> = dims.iter().map(|&d| i64::try_from(d)).collect::<Result<_, _>>().ok()?;
+                Value::from_slice(dtype, &[dims.len()], &values).ok()
+            } else {
+                let values: Vec<i32> = dims.iter().map(|&d| i32::try_from(d)).collect::<Result<_, _>>().ok()?;
+                Value::i32(&[dims.len()], &values).ok()
+            }
+        }
+        BuiltinOperator::Rank => Value::i32(&[], &[i32::try_from(dims()?.len()).ok()?]).ok(),
+        _ => None,
+    }
+}
+
+/// Whether equal inputs always give equal outputs, and nothing else happens.
+fn is_pure(op: BuiltinOperator) -> bool {
+    use BuiltinOperator::*;
+    !matches!(
+        op,
+        Custom
+            | Delegate
+            | If
+            | While
+            | Call
+            | CallOnce
+            | StablehloComposite
+            | StablehloWhile
+            | StablehloCase
+            | StablehloCustomCall
+            | StablehloReduce
+            | StablehloScatter
+            | StablehloSort
+            | StablehloRngBitGenerator
+            | VarHandle
+            | ReadVariable
+            | AssignVariable
+            | Hashtable
+            | HashtableFind
+            | HashtableImport
+            | HashtableSize
+            | RandomUniform
+            | RandomStandardNormal
+            | Multinomial
+            | Lstm
+            | UnidirectionalSequenceLstm
+            | BidirectionalSequenceLstm
+            | Rnn
+            | UnidirectionalSequenceRnn
+            | BidirectionalSequenceRnn
+            | Svdf
+    )
+}
+
+/// A node's inputs as far as facts go.
+struct Known<'a> {
+    node: &'a Node,
+    graph: &'a Graph,
+    facts: &'a Facts,
+}
+
+impl Known<'_> {
+    fn tensor(&self, i: usize) -> Option<&TensorFacts> {
+        self.facts.tensor(self.node.input(i)?)
+    }
+}
+
+impl Inputs for Known<'_> {
+    fn shape(&self, i: usize) -> Option<(DType, &[usize])> {
+        let tensor = self.tensor(i)?;
+        Some((tensor.dtype, tensor.dims.as_deref()?))
+    }
+
+    fn ints(&self, i: usize) -> Option<Vec<i64>> {
+        self.tensor(i)?.constant.as_deref()?.to_ints()
+    }
+
+    fn floats(&self, i: usize) -> Option<Vec<f64>> {
+        self.tensor(i)?.constant.as_deref()?.to_floats()
+    }
+
+    fn output_dtype(&self, i: usize) -> Option<DType> {
+        self.graph.tensors.get(self.node.output(i)?.index()).map(|tensor| tensor.dtype)
+    }
+}

@@ -1,0 +1,174 @@
+//! A device with its queue, pipelines and error state; shared by interpreters.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::{
+    adapter::{self, AdapterChoice, AdapterSummary},
+    buffers::Usage,
+    pipelines::Pipelines,
+};
+use crate::{
+    error::Error,
+    kernels::{F16Form, Rounding},
+    tuning::Tuning,
+};
+
+/// Limits to ask of the adapter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceLimits {
+    /// All that the adapter has.
+    #[default]
+    Adapter,
+    /// WebGPU's defaults: what every browser promises.
+    WebGpuDefault,
+}
+
+/// How to open a device.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeviceOptions {
+    /// Which adapter.
+    pub adapter: AdapterChoice,
+    /// Which limits.
+    pub limits: DeviceLimits,
+    /// Use typed f16 texels even where packed ones are the choice (needs SHADER_F16).
+    pub typed_f16: Option<bool>,
+}
+
+/// An opened adapter.
+pub struct GpuDevice {
+    /// The adapter.
+    pub summary: AdapterSummary,
+    /// The adapter class's choices.
+    pub tuning: Tuning,
+    /// Bytes of buffers alive, counted where they are made.
+    pub usage: Arc<Usage>,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) pipelines: Pipelines,
+    pub(super) limits: wgpu::Limits,
+    faults: Arc<Faults>,
+}
+
+#[derive(Default)]
+struct Faults {
+    lost: AtomicBool,
+    messages: Mutex<Vec<String>>,
+}
+
+impl Faults {
+    fn push(&self, message: String) {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+    }
+
+    fn take(&self) -> Option<String> {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = messages.first().cloned();
+        messages.clear();
+        first
+    }
+}
+
+impl GpuDevice {
+    /// Opens an adapter.
+    ///
+    /// # Errors
+    /// When there is none that matches, or it gives no device.
+    pub async fn open(options: &DeviceOptions) -> Result<Arc<Self>, Error> {
+        let (summary, adapter) = adapter::choose(&options.adapter).await?;
+        let info = adapter.get_info();
+        let half_conversions = wgpu::DownlevelFlags::SHADER_F16_IN_F32;
+        let builtin = adapter.get_downlevel_capabilities().flags.contains(half_conversions)
+            || adapter.features().contains(wgpu::Features::SHADER_F16);
+        let mut tuning = Tuning::of(adapter::classify(&info), summary.shader_f16, builtin);
+        if let Some(typed) = options.typed_f16 {
+            tuning.dialect.f16 = if typed && summary.shader_f16 { F16Form::Typed } else { F16Form::Packed };
+        }
+        let wanted = wgpu::Features::SHADER_F16
+            | wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES
+            | wgpu::Features::SUBGROUP;
+        let required_limits = match options.limits {
+            DeviceLimits::Adapter => adapter.limits(),
+            DeviceLimits::WebGpuDefault => wgpu::Limits::defaults(),
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("tflite-wgpu"),
+            required_features: adapter.features() & wanted,
+            required_limits,
+            ..Default::default()
+        };
+        let opened = adapter.request_device(&descriptor).await;
+        let (device, queue) =
+            opened.map_err(|error| Error::Device { adapter: summary.name.clone(), message: error.to_string() })?;
+        Ok(Self::new(summary, tuning, device, queue))
+    }
+
+    /// Wraps a device that the caller owns.
+    pub fn with_device(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
+        let summary = adapter::summary(0, adapter);
+        let typed = device.features().contains(wgpu::Features::SHADER_F16);
+        let flags = adapter.get_downlevel_capabilities().flags;
+        let builtin = typed || flags.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32);
+        let tuning = Tuning::of(adapter::classify(&adapter.get_info()), typed, builtin);
+        Self::new(summary, tuning, device, queue)
+    }
+
+    fn new(summary: AdapterSummary, tuning: Tuning, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
+        let faults = Arc::new(Faults::default());
+        let sink = Arc::clone(&faults);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| sink.push(error.to_string())));
+        let sink = Arc::clone(&faults);
+        device.set_device_lost_callback(move |reason, message| {
+            sink.lost.store(true, Ordering::Release);
+            sink.push(format!("{reason:?}: {message}"));
+        });
+        let limits = device.limits();
+        let usage = Arc::new(Usage::default());
+        Arc::new(Self { summary, tuning, usage, device, queue, pipelines: Pipelines::default(), limits, faults })
+    }
+
+    /// The first failure since the last check, if any.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] or [`Error::Failed`].
+    pub fn check(&self) -> Result<(), Error> {
+        let adapter = self.summary.name.clone();
+        let lost = self.faults.lost.load(Ordering::Acquire);
+        match (self.faults.take(), lost) {
+            (None, false) => Ok(()),
+            (message, true) => Err(Error::Lost { adapter, message: message.unwrap_or_default() }),
+            (Some(message), false) => Err(Error::Failed { adapter, message }),
+        }
+    }
+
+    /// Largest binding in bytes.
+    pub fn max_binding_bytes(&self) -> usize {
+        usize::try_from(self.limits.max_storage_buffer_binding_size).unwrap_or(usize::MAX)
+    }
+
+    /// Largest buffer in bytes.
+    pub fn max_buffer_bytes(&self) -> usize {
+        usize::try_from(self.limits.max_buffer_size).unwrap_or(usize::MAX)
+    }
+
+    /// Gives the device up: everything on it fails from now on. For tests of what happens then.
+    pub fn destroy(&self) {
+        self.device.destroy();
+        self.faults.lost.store(true, Ordering::Release);
+        self.faults.push("destroyed".to_owned());
+    }
+
+    /// Whether halves are converted without adapter support (all software adapters round in integers).
+    pub fn rounds_in_integers(&self) -> bool {
+        self.tuning.dialect.rounding != Rounding::Builtin
+    }
+}
+
+impl std::fmt::Debug for GpuDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GpuDevice").field("adapter", &self.summary.name).finish_non_exhaustive()
+    }
+}
