@@ -75,3 +75,9 @@ fn clamp_int(v: vec4<i32>, low: f32, high: f32) -> vec4<i32> {
     if (high < 2e9) { r = min(r, vec4<i32>(i32(high))); }
     return r;
 }
+
+// Cut towards zero and bounded; from `high` on, and for what is not a number, `top`.
+fn to_int(v: vec4<f32>, low: f32, high: f32, top: i32) -> vec4<i32> {
+    let cut = vec4<i32>(clamp(v, vec4<f32>(low), vec4<f32>(high)));
+    return select(vec4<i32>(top), cut, v <= vec4<f32>(high));
+}

@@ -78,4 +78,9 @@ impl Tuning {
             linear_workgroup: 64,
         }
     }
+
+    /// Invocations per workgroup of kernels that walk along a row each: few where workgroups are what threads share.
+    pub fn row_workgroup(&self) -> usize {
+        if self.class.is_software() { 8 } else { self.linear_workgroup }
+    }
 }

@@ -208,3 +208,68 @@ fn binary_kernels_validate() -> Result {
     cases.push(case(Op::Select, &[(B, &[2]), (F, &[2, 3, 4, 5]), (F, &[2, 3, 4, 5])], out));
     validate(&cases)
 }
+
+#[test]
+fn casts_validate() -> Result {
+    let types = [F, DType::Float16, I, L, DType::Int16, DType::Int8, DType::UInt8, B];
+    let pairs = types.into_iter().flat_map(|from| types.into_iter().map(move |to| (from, to)));
+    let cast = |(from, to)| case(Op::Cast(CastOptions::default()), &[(from, &[5])], (to, &[5]));
+    validate(&pairs.map(cast).collect::<Vec<_>>())
+}
+
+#[test]
+fn reductions_validate() -> Result {
+    let options = ReducerOptions { keep_dims: true };
+    let float = [
+        Op::Mean(options.clone()),
+        Op::Sum(options.clone()),
+        Op::ReduceProd(options.clone()),
+        Op::ReduceMax(options.clone()),
+        Op::ReduceMin(options.clone()),
+    ];
+    let mut cases = Vec::new();
+    for (axes, out) in [(&[1, 2][..], &[2, 1, 1, 5][..]), (&[3], &[2, 3, 4, 1]), (&[0, 3], &[1, 3, 4, 1])] {
+        let shape = &[2, 3, 4, 5][..];
+        let axis = (I, &[axes.len()][..]);
+        for op in &float {
+            cases.push(case(op.clone(), &[(F, shape), axis], (F, out)).constant(1, axes));
+            if !matches!(op, Op::Mean(_)) {
+                cases.push(case(op.clone(), &[(I, shape), axis], (I, out)).constant(1, axes));
+            }
+        }
+        for op in [Op::ReduceAny(options.clone()), Op::ReduceAll(options.clone())] {
+            cases.push(case(op, &[(B, shape), axis], (B, out)).constant(1, axes));
+        }
+    }
+    validate(&cases)
+}
+
+#[test]
+fn row_kernels_validate() -> Result {
+    let mut cases = Vec::new();
+    for shape in [&[2, 3, 5][..], &[2, 3, 129]] {
+        let local = LocalResponseNormalizationOptions { radius: 2, bias: 1.0, alpha: 0.5, beta: 0.75 };
+        for op in [
+            Op::Softmax(SoftmaxOptions { beta: 1.0 }),
+            Op::LogSoftmax,
+            Op::L2Normalization(L2NormOptions::default()),
+            Op::LocalResponseNormalization(local),
+        ] {
+            cases.push(case(op, &[(F, shape)], (F, shape)));
+        }
+    }
+    for (axis, out) in [(0, &[3, 5][..]), (1, &[2, 5]), (2, &[2, 3])] {
+        for kind in [F, I] {
+            let inputs = [(kind, &[2, 3, 5][..]), (I, &[1][..])];
+            let max = Op::ArgMax(ArgMaxOptions { output_type: I });
+            let min = Op::ArgMin(ArgMinOptions { output_type: L });
+            cases.push(case(max, &inputs, (I, out)).constant(1, &[axis]));
+            cases.push(case(min, &inputs, (L, out)).constant(1, &[axis]));
+            for (exclusive, reverse) in [(false, false), (false, true), (true, false), (true, true)] {
+                let sum = Op::Cumsum(CumsumOptions { exclusive, reverse });
+                cases.push(case(sum, &inputs, (kind, &[2, 3, 5])).constant(1, &[axis]));
+            }
+        }
+    }
+    validate(&cases)
+}

@@ -7,7 +7,7 @@ mod render;
 
 pub use render::{Dialect, F16Form, RenderError, Rounding, render};
 
-use crate::ops::{binary, select, transfer, unary};
+use crate::ops::{arg, binary, cumsum, normalize, reduce, select, softmax, transfer, unary};
 
 /// How a kernel uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,17 @@ pub struct KernelRow {
 }
 
 /// All families' rows.
-pub const FAMILIES: &[&[KernelRow]] = &[transfer::KERNELS, unary::KERNELS, binary::KERNELS, select::KERNELS];
+pub const FAMILIES: &[&[KernelRow]] = &[
+    transfer::KERNELS,
+    unary::KERNELS,
+    binary::KERNELS,
+    select::KERNELS,
+    reduce::KERNELS,
+    softmax::KERNELS,
+    normalize::KERNELS,
+    arg::KERNELS,
+    cumsum::KERNELS,
+];
 
 /// The row of this name.
 pub fn row(name: &str) -> Option<&'static KernelRow> {

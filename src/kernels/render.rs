@@ -54,8 +54,17 @@ macro_rules! templates {
 }
 
 /// The files of `shaders/`.
-const TEMPLATES: &[(&str, &str)] =
-    templates!["prelude.wgsl", "unary.wgsl", "binary.wgsl", "elementwise.wgsl", "transfer.wgsl"];
+const TEMPLATES: &[(&str, &str)] = templates![
+    "prelude.wgsl",
+    "unary.wgsl",
+    "binary.wgsl",
+    "elementwise.wgsl",
+    "reduce.wgsl",
+    "rows.wgsl",
+    "local_response.wgsl",
+    "cumsum.wgsl",
+    "transfer.wgsl"
+];
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
     let mut environment = Environment::new();

@@ -2,12 +2,18 @@
 //!
 //! This list is the only one: the partitioner, `inspect`'s reasons and docs/operators.md are made from it.
 
+pub mod arg;
 pub mod binary;
 pub mod broadcast;
+pub mod cast;
 pub mod compare;
+pub mod cumsum;
 mod lower;
+pub mod normalize;
 pub mod prelu;
+pub mod reduce;
 pub mod select;
+pub mod softmax;
 mod support;
 pub mod transfer;
 pub mod unary;
@@ -39,7 +45,19 @@ pub struct OpRow {
 }
 
 /// All families' rows.
-const FAMILIES: &[&[OpRow]] = &[unary::ROWS, binary::ROWS, compare::ROWS, prelu::ROWS, select::ROWS];
+const FAMILIES: &[&[OpRow]] = &[
+    unary::ROWS,
+    binary::ROWS,
+    compare::ROWS,
+    prelu::ROWS,
+    select::ROWS,
+    cast::ROWS,
+    reduce::ROWS,
+    softmax::ROWS,
+    normalize::ROWS,
+    arg::ROWS,
+    cumsum::ROWS,
+];
 
 /// The row of a builtin.
 pub fn row(op: BuiltinOperator) -> Option<&'static OpRow> {
