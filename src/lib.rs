@@ -1,6 +1,7 @@
 //! tflite-wgpu runs TensorFlow Lite (`.tflite`) models on any GPU: WGSL compute shaders through wgpu, in float16.
 
 mod annotate;
+pub mod compare;
 mod constant;
 mod delegate;
 mod error;

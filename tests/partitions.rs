@@ -1,0 +1,45 @@
+//! The whole road on small graphs: partitions, CPU nodes between them, results on both sides.
+
+mod common;
+
+use common::{TestResult, check, random, run_both};
+use tflite_wgpu_model::{ActivationFunctionType, AddOptions, DType, GraphBuilder, ModelBuilder, MulOptions, Op};
+
+const F: DType = DType::Float32;
+
+#[test]
+fn a_chain_is_one_partition() -> TestResult {
+    for dims in [vec![1, 3, 5, 4], vec![2, 3, 3, 7], vec![9], vec![], vec![1, 1, 1, 33]] {
+        let mut graph = GraphBuilder::new();
+        let (a, b) = (graph.input("a", F, &dims), graph.input("b", F, &dims));
+        let relu = AddOptions { fused_activation_function: ActivationFunctionType::Relu, ..AddOptions::default() };
+        let sum = graph.op(Op::Add(relu), &[Some(a), Some(b)], &[("sum", F, &dims)]);
+        let product = graph.op(Op::Mul(MulOptions::default()), &[Some(sum), Some(a)], &[("product", F, &dims)]);
+        let result = graph.op(Op::Tanh, &[Some(product)], &[("result", F, &dims)]);
+        graph.output(result);
+        let program = ModelBuilder::new().subgraph(graph).program();
+        check(&format!("{dims:?}"), &program, &[random(1, &dims)?, random(2, &dims)?])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn cpu_nodes_split_partitions() -> TestResult {
+    let dims = [2, 5, 6];
+    let mut graph = GraphBuilder::new();
+    let a = graph.input("a", F, &dims);
+    let b = graph.op(Op::Exp, &[Some(a)], &[("b", F, &dims)]);
+    let c = graph.op(Op::Tanh, &[Some(b)], &[("c", F, &dims)]);
+    let d = graph.op(Op::Add(AddOptions::default()), &[Some(c), Some(b)], &[("d", F, &dims)]);
+    graph.output(d);
+    graph.output(b);
+    let program = ModelBuilder::new().subgraph(graph).program();
+    let both = run_both(&program, &[random(3, &dims)?], &["precision=f32", "deny_ops=TANH"])?;
+    let Some(both) = both else { return Ok(()) };
+    assert_eq!(both.report.partitions.len(), 2);
+    assert_eq!(both.report.gpu_nodes(), 2);
+    for (cpu, gpu) in both.cpu.iter().zip(&both.gpu) {
+        tflite_wgpu::compare::compare(cpu, gpu, &tflite_wgpu::compare::F32).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
