@@ -199,7 +199,10 @@ impl Executor {
             }
             Err(DelegateError::Fatal(cause)) => return Err(delegated.fatal(cause)),
             Err(DelegateError::Fallback(reason)) => {
-                self.fallbacks.push(Fallback { partition: Some(index), reason });
+                // A loop may ask for many shapes; one note per partition tells enough.
+                if !self.fallbacks.iter().any(|fallback| fallback.partition == Some(index)) {
+                    self.fallbacks.push(Fallback { partition: Some(index), reason });
+                }
                 None
             }
         };

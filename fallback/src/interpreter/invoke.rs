@@ -52,7 +52,12 @@ impl Interpreter {
                 self.give_up(snapshot, delegate, reason)?;
                 self.attempt(subgraph, inputs).await?
             }
-            other => other?,
+            other => {
+                // What only the snapshot held is released too.
+                drop(snapshot);
+                self.release();
+                other?
+            }
         };
         if let Some(entry) = self.entries.get_mut(subgraph.index()).and_then(Option::as_mut) {
             entry.outputs = outputs.into_iter().map(Some).collect();
@@ -78,10 +83,14 @@ impl Interpreter {
             self.executor.frames = frames;
             brought?;
         }
+        Ok(outputs.iter().filter_map(Content::host).cloned().collect())
+    }
+
+    /// Tells the delegate which handles are free.
+    fn release(&mut self) {
         if let Some(delegated) = &mut self.executor.delegated {
             delegated.release();
         }
-        Ok(outputs.iter().filter_map(Content::host).cloned().collect())
     }
 
     /// Variables, resources and memories before an invoke. Values are shared, not copied.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod toy;
+
 use std::sync::Arc;
 
 use tflite_wgpu_fallback::{
