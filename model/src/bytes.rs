@@ -1,6 +1,6 @@
 //! Shared, immutable byte ranges.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{fmt, io, ops::Deref, path::Path, sync::Arc};
 
 /// A range of bytes and whoever keeps it alive: a mapped file, an owned buffer or a host's memory look the same.
 ///
@@ -19,11 +19,30 @@ impl Bytes {
         Self { owner: Arc::new(owner), start: 0, len }
     }
 
+    /// A file's bytes: mapped where there is a file system that can, so that parts cost memory only when they are used.
+    /// The file must not change while any part of it is in use.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        map(path.as_ref())
+    }
+
     /// The part `start..start + len` with the same owner; `None` when it does not lie inside.
     pub fn slice(&self, start: usize, len: usize) -> Option<Self> {
         let end = start.checked_add(len)?;
         (end <= self.len).then(|| Self { owner: Arc::clone(&self.owner), start: self.start + start, len })
     }
+}
+
+#[cfg(not(target_family = "wasm"))]
+#[allow(unsafe_code, reason = "a memory map is sound only as long as nobody changes the file")]
+fn map(path: &Path) -> io::Result<Bytes> {
+    let file = std::fs::File::open(path)?;
+    // SAFETY: the map is read-only, and `Bytes::open` asks its caller that the file does not change while it is in use.
+    Ok(Bytes::new(unsafe { memmap2::Mmap::map(&file) }?))
+}
+
+#[cfg(target_family = "wasm")]
+fn map(path: &Path) -> io::Result<Bytes> {
+    Ok(Bytes::from(std::fs::read(path)?))
 }
 
 impl Deref for Bytes {

@@ -100,7 +100,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(part: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Self {
-        Self { part: part.into(), found: found.to_string(), expected: expected.into() }
+        Self { part: clip(&part.into()), found: clip(&found.to_string()), expected: clip(&expected.into()) }
     }
 
     pub(crate) fn in_file(self) -> Error {
@@ -113,16 +113,25 @@ impl Fault {
 
     pub(crate) fn in_tensor(self, subgraph: SubgraphId, tensor: TensorId, name: &str) -> Error {
         let Self { part, found, expected } = self;
-        Error::Tensor { subgraph, tensor, name: name.to_owned(), part, found, expected }
+        Error::Tensor { subgraph, tensor, name: clip(name), part, found, expected }
     }
 
     pub(crate) fn in_node(self, subgraph: SubgraphId, node: NodeId, op: &str) -> Error {
         let Self { part, found, expected } = self;
-        Error::Node { subgraph, node, op: op.escape_debug().to_string(), part, found, expected }
+        Error::Node { subgraph, node, op: clip(op).escape_debug().to_string(), part, found, expected }
     }
 
     pub(crate) fn in_signature(self, key: &str) -> Error {
-        Error::Signature { key: key.to_owned(), part: self.part, found: self.found, expected: self.expected }
+        Error::Signature { key: clip(key), part: self.part, found: self.found, expected: self.expected }
+    }
+}
+
+/// A text of a length that fits a message; what a file has in it may be as long as the file.
+fn clip(text: &str) -> String {
+    const MOST: usize = 160;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 

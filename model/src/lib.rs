@@ -11,7 +11,9 @@ mod error;
 mod generated;
 mod graph;
 pub mod infer;
+mod metadata;
 mod op;
+mod packed;
 mod quant;
 mod read;
 mod write;
@@ -24,5 +26,7 @@ pub use graph::{
     Data, Dim, Graph, Metadata, Node, NodeId, Program, Shape, Signature, SignatureTensor, SubgraphId, Tensor, TensorId,
     element_count,
 };
+pub use metadata::{Content, FileKind, FileMetadata, ModelMetadata, SubgraphMetadata, TensorMetadata};
 pub use op::*;
+pub use packed::{PackedFile, packed_files};
 pub use quant::{Quant, QuantKind, Sparsity, SparsityDimension};

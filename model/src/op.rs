@@ -341,7 +341,7 @@ impl RngAlgorithm {
 }
 
 /// `StablehloGatherOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloGatherOptions {
     pub offset_dims: Vec<i64>,
@@ -352,34 +352,15 @@ pub struct StablehloGatherOptions {
     pub indices_are_sorted: bool,
 }
 
-impl Default for StablehloGatherOptions {
-    fn default() -> Self {
-        Self {
-            offset_dims: Vec::new(),
-            collapsed_slice_dims: Vec::new(),
-            start_index_map: Vec::new(),
-            index_vector_dim: 0,
-            slice_sizes: Vec::new(),
-            indices_are_sorted: false,
-        }
-    }
-}
-
 /// `StablehloTransposeOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloTransposeOptions {
     pub permutation: Vec<i64>,
 }
 
-impl Default for StablehloTransposeOptions {
-    fn default() -> Self {
-        Self { permutation: Vec::new() }
-    }
-}
-
 /// `StablehloDotGeneralOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloDotGeneralOptions {
     pub lhs_batching_dimensions: Vec<i64>,
@@ -389,20 +370,8 @@ pub struct StablehloDotGeneralOptions {
     pub precision_config: Vec<StablehloPrecisionConfig>,
 }
 
-impl Default for StablehloDotGeneralOptions {
-    fn default() -> Self {
-        Self {
-            lhs_batching_dimensions: Vec::new(),
-            rhs_batching_dimensions: Vec::new(),
-            lhs_contracting_dimensions: Vec::new(),
-            rhs_contracting_dimensions: Vec::new(),
-            precision_config: Vec::new(),
-        }
-    }
-}
-
 /// `StablehloReduceWindowOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloReduceWindowOptions {
     pub window_dimensions: Vec<i64>,
@@ -413,35 +382,16 @@ pub struct StablehloReduceWindowOptions {
     pub body_subgraph_index: i32,
 }
 
-impl Default for StablehloReduceWindowOptions {
-    fn default() -> Self {
-        Self {
-            window_dimensions: Vec::new(),
-            window_strides: Vec::new(),
-            base_dilations: Vec::new(),
-            window_dilations: Vec::new(),
-            padding: Vec::new(),
-            body_subgraph_index: 0,
-        }
-    }
-}
-
 /// `StablehloWhileOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloWhileOptions {
     pub cond_subgraph_index: i32,
     pub body_subgraph_index: i32,
 }
 
-impl Default for StablehloWhileOptions {
-    fn default() -> Self {
-        Self { cond_subgraph_index: 0, body_subgraph_index: 0 }
-    }
-}
-
 /// `StablehloSortOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloSortOptions {
     pub dimension: i64,
@@ -449,67 +399,37 @@ pub struct StablehloSortOptions {
     pub comparator_subgraph_index: i32,
 }
 
-impl Default for StablehloSortOptions {
-    fn default() -> Self {
-        Self { dimension: 0, is_stable: false, comparator_subgraph_index: 0 }
-    }
-}
-
 /// `StablehloConcatenateOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloConcatenateOptions {
     pub dimension: i64,
 }
 
-impl Default for StablehloConcatenateOptions {
-    fn default() -> Self {
-        Self { dimension: 0 }
-    }
-}
-
 /// `StablehloBroadcastInDimOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloBroadcastInDimOptions {
     pub broadcast_dimensions: Vec<i64>,
 }
 
-impl Default for StablehloBroadcastInDimOptions {
-    fn default() -> Self {
-        Self { broadcast_dimensions: Vec::new() }
-    }
-}
-
 /// `StablehloCompareOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloCompareOptions {
     pub comparison_direction: StablehloComparisonDirection,
     pub compare_type: StablehloComparisonType,
 }
 
-impl Default for StablehloCompareOptions {
-    fn default() -> Self {
-        Self { comparison_direction: Default::default(), compare_type: Default::default() }
-    }
-}
-
 /// `StablehloDynamicSliceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloDynamicSliceOptions {
     pub slice_sizes: Vec<i64>,
 }
 
-impl Default for StablehloDynamicSliceOptions {
-    fn default() -> Self {
-        Self { slice_sizes: Vec::new() }
-    }
-}
-
 /// `StablehloPadOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloPadOptions {
     pub edge_padding_low: Vec<i64>,
@@ -517,27 +437,15 @@ pub struct StablehloPadOptions {
     pub interior_padding: Vec<i64>,
 }
 
-impl Default for StablehloPadOptions {
-    fn default() -> Self {
-        Self { edge_padding_low: Vec::new(), edge_padding_high: Vec::new(), interior_padding: Vec::new() }
-    }
-}
-
 /// `StablehloIotaOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloIotaOptions {
     pub iota_dimension: i64,
 }
 
-impl Default for StablehloIotaOptions {
-    fn default() -> Self {
-        Self { iota_dimension: 0 }
-    }
-}
-
 /// `StablehloCustomCallOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloCustomCallOptions {
     pub call_target_name: String,
@@ -548,35 +456,16 @@ pub struct StablehloCustomCallOptions {
     pub custom_attributes: Vec<u8>,
 }
 
-impl Default for StablehloCustomCallOptions {
-    fn default() -> Self {
-        Self {
-            call_target_name: String::new(),
-            has_side_effect: false,
-            backend_config: String::new(),
-            api_version: 0,
-            called_computations: Vec::new(),
-            custom_attributes: Vec::new(),
-        }
-    }
-}
-
 /// `StablehloReduceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloReduceOptions {
     pub dimensions: Vec<i64>,
     pub body_subgraph_index: i32,
 }
 
-impl Default for StablehloReduceOptions {
-    fn default() -> Self {
-        Self { dimensions: Vec::new(), body_subgraph_index: 0 }
-    }
-}
-
 /// `StablehloSliceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloSliceOptions {
     pub start_indices: Vec<i64>,
@@ -584,14 +473,8 @@ pub struct StablehloSliceOptions {
     pub strides: Vec<i64>,
 }
 
-impl Default for StablehloSliceOptions {
-    fn default() -> Self {
-        Self { start_indices: Vec::new(), limit_indices: Vec::new(), strides: Vec::new() }
-    }
-}
-
 /// `StablehloConvolutionOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloConvolutionOptions {
     pub window_strides: Vec<i64>,
@@ -613,32 +496,8 @@ pub struct StablehloConvolutionOptions {
     pub precision_config: Vec<StablehloPrecisionConfig>,
 }
 
-impl Default for StablehloConvolutionOptions {
-    fn default() -> Self {
-        Self {
-            window_strides: Vec::new(),
-            padding: Vec::new(),
-            lhs_dilation: Vec::new(),
-            rhs_dilation: Vec::new(),
-            window_reversal: Vec::new(),
-            input_batch_dimension: 0,
-            input_feature_dimension: 0,
-            input_spatial_dimensions: Vec::new(),
-            kernel_input_feature_dimension: 0,
-            kernel_output_feature_dimension: 0,
-            kernel_spatial_dimensions: Vec::new(),
-            output_batch_dimension: 0,
-            output_feature_dimension: 0,
-            output_spatial_dimensions: Vec::new(),
-            feature_group_count: 0,
-            batch_group_count: 0,
-            precision_config: Vec::new(),
-        }
-    }
-}
-
 /// `StablehloScatterOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloScatterOptions {
     pub indices_are_sorted: bool,
@@ -650,44 +509,18 @@ pub struct StablehloScatterOptions {
     pub update_computation_subgraph_index: i32,
 }
 
-impl Default for StablehloScatterOptions {
-    fn default() -> Self {
-        Self {
-            indices_are_sorted: false,
-            update_window_dims: Vec::new(),
-            inserted_window_dims: Vec::new(),
-            scatter_dims_to_operand_dims: Vec::new(),
-            index_vector_dim: 0,
-            unique_indices: false,
-            update_computation_subgraph_index: 0,
-        }
-    }
-}
-
 /// `StablehloCaseOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloCaseOptions {
     pub branch_subgraph_indices: Vec<i32>,
 }
 
-impl Default for StablehloCaseOptions {
-    fn default() -> Self {
-        Self { branch_subgraph_indices: Vec::new() }
-    }
-}
-
 /// `StablehloRngBitGeneratorOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloRngBitGeneratorOptions {
     pub algorithm: RngAlgorithm,
-}
-
-impl Default for StablehloRngBitGeneratorOptions {
-    fn default() -> Self {
-        Self { algorithm: Default::default() }
-    }
 }
 
 /// `Conv2DOptions` of the schema.
@@ -747,7 +580,7 @@ impl Default for Conv3DOptions {
 }
 
 /// `Pool2DOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct Pool2DOptions {
     pub padding: Padding,
@@ -756,19 +589,6 @@ pub struct Pool2DOptions {
     pub filter_width: i32,
     pub filter_height: i32,
     pub fused_activation_function: ActivationFunctionType,
-}
-
-impl Default for Pool2DOptions {
-    fn default() -> Self {
-        Self {
-            padding: Default::default(),
-            stride_w: 0,
-            stride_h: 0,
-            filter_width: 0,
-            filter_height: 0,
-            fused_activation_function: Default::default(),
-        }
-    }
 }
 
 /// `DepthwiseConv2DOptions` of the schema.
@@ -799,7 +619,7 @@ impl Default for DepthwiseConv2DOptions {
 }
 
 /// `ConcatEmbeddingsOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct ConcatEmbeddingsOptions {
     pub num_channels: i32,
@@ -807,27 +627,15 @@ pub struct ConcatEmbeddingsOptions {
     pub embedding_dim_per_channel: Vec<i32>,
 }
 
-impl Default for ConcatEmbeddingsOptions {
-    fn default() -> Self {
-        Self { num_channels: 0, num_columns_per_channel: Vec::new(), embedding_dim_per_channel: Vec::new() }
-    }
-}
-
 /// `LSHProjectionOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct LshProjectionOptions {
     pub kind: LshProjectionType,
 }
 
-impl Default for LshProjectionOptions {
-    fn default() -> Self {
-        Self { kind: Default::default() }
-    }
-}
-
 /// `SVDFOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct SvdfOptions {
     pub rank: i32,
@@ -835,28 +643,16 @@ pub struct SvdfOptions {
     pub asymmetric_quantize_inputs: bool,
 }
 
-impl Default for SvdfOptions {
-    fn default() -> Self {
-        Self { rank: 0, fused_activation_function: Default::default(), asymmetric_quantize_inputs: false }
-    }
-}
-
 /// `RNNOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct RnnOptions {
     pub fused_activation_function: ActivationFunctionType,
     pub asymmetric_quantize_inputs: bool,
 }
 
-impl Default for RnnOptions {
-    fn default() -> Self {
-        Self { fused_activation_function: Default::default(), asymmetric_quantize_inputs: false }
-    }
-}
-
 /// `SequenceRNNOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct SequenceRnnOptions {
     pub time_major: bool,
@@ -864,31 +660,14 @@ pub struct SequenceRnnOptions {
     pub asymmetric_quantize_inputs: bool,
 }
 
-impl Default for SequenceRnnOptions {
-    fn default() -> Self {
-        Self { time_major: false, fused_activation_function: Default::default(), asymmetric_quantize_inputs: false }
-    }
-}
-
 /// `BidirectionalSequenceRNNOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct BidirectionalSequenceRnnOptions {
     pub time_major: bool,
     pub fused_activation_function: ActivationFunctionType,
     pub merge_outputs: bool,
     pub asymmetric_quantize_inputs: bool,
-}
-
-impl Default for BidirectionalSequenceRnnOptions {
-    fn default() -> Self {
-        Self {
-            time_major: false,
-            fused_activation_function: Default::default(),
-            merge_outputs: false,
-            asymmetric_quantize_inputs: false,
-        }
-    }
 }
 
 /// `FullyConnectedOptions` of the schema.
@@ -917,30 +696,18 @@ impl Default for FullyConnectedOptions {
 }
 
 /// `SoftmaxOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct SoftmaxOptions {
     pub beta: f32,
 }
 
-impl Default for SoftmaxOptions {
-    fn default() -> Self {
-        Self { beta: 0.0 }
-    }
-}
-
 /// `ConcatenationOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct ConcatenationOptions {
     pub axis: i32,
     pub fused_activation_function: ActivationFunctionType,
-}
-
-impl Default for ConcatenationOptions {
-    fn default() -> Self {
-        Self { axis: 0, fused_activation_function: Default::default() }
-    }
 }
 
 /// `AddOptions` of the schema.
@@ -958,33 +725,21 @@ impl Default for AddOptions {
 }
 
 /// `MulOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct MulOptions {
     pub fused_activation_function: ActivationFunctionType,
 }
 
-impl Default for MulOptions {
-    fn default() -> Self {
-        Self { fused_activation_function: Default::default() }
-    }
-}
-
 /// `L2NormOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct L2NormOptions {
     pub fused_activation_function: ActivationFunctionType,
 }
 
-impl Default for L2NormOptions {
-    fn default() -> Self {
-        Self { fused_activation_function: Default::default() }
-    }
-}
-
 /// `LocalResponseNormalizationOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct LocalResponseNormalizationOptions {
     pub radius: i32,
@@ -993,14 +748,8 @@ pub struct LocalResponseNormalizationOptions {
     pub beta: f32,
 }
 
-impl Default for LocalResponseNormalizationOptions {
-    fn default() -> Self {
-        Self { radius: 0, bias: 0.0, alpha: 0.0, beta: 0.0 }
-    }
-}
-
 /// `LSTMOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct LstmOptions {
     pub fused_activation_function: ActivationFunctionType,
@@ -1010,20 +759,8 @@ pub struct LstmOptions {
     pub asymmetric_quantize_inputs: bool,
 }
 
-impl Default for LstmOptions {
-    fn default() -> Self {
-        Self {
-            fused_activation_function: Default::default(),
-            cell_clip: 0.0,
-            proj_clip: 0.0,
-            kernel_type: Default::default(),
-            asymmetric_quantize_inputs: false,
-        }
-    }
-}
-
 /// `UnidirectionalSequenceLSTMOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct UnidirectionalSequenceLstmOptions {
     pub fused_activation_function: ActivationFunctionType,
@@ -1032,19 +769,6 @@ pub struct UnidirectionalSequenceLstmOptions {
     pub time_major: bool,
     pub asymmetric_quantize_inputs: bool,
     pub diagonal_recurrent_tensors: bool,
-}
-
-impl Default for UnidirectionalSequenceLstmOptions {
-    fn default() -> Self {
-        Self {
-            fused_activation_function: Default::default(),
-            cell_clip: 0.0,
-            proj_clip: 0.0,
-            time_major: false,
-            asymmetric_quantize_inputs: false,
-            diagonal_recurrent_tensors: false,
-        }
-    }
 }
 
 /// `BidirectionalSequenceLSTMOptions` of the schema.
@@ -1073,61 +797,37 @@ impl Default for BidirectionalSequenceLstmOptions {
 }
 
 /// `ResizeBilinearOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct ResizeBilinearOptions {
     pub align_corners: bool,
     pub half_pixel_centers: bool,
 }
 
-impl Default for ResizeBilinearOptions {
-    fn default() -> Self {
-        Self { align_corners: false, half_pixel_centers: false }
-    }
-}
-
 /// `ResizeNearestNeighborOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct ResizeNearestNeighborOptions {
     pub align_corners: bool,
     pub half_pixel_centers: bool,
 }
 
-impl Default for ResizeNearestNeighborOptions {
-    fn default() -> Self {
-        Self { align_corners: false, half_pixel_centers: false }
-    }
-}
-
 /// `CallOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct CallOptions {
     pub subgraph: u32,
 }
 
-impl Default for CallOptions {
-    fn default() -> Self {
-        Self { subgraph: 0 }
-    }
-}
-
 /// `ReshapeOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct ReshapeOptions {
     pub new_shape: Vec<i32>,
 }
 
-impl Default for ReshapeOptions {
-    fn default() -> Self {
-        Self { new_shape: Vec::new() }
-    }
-}
-
 /// `SkipGramOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct SkipGramOptions {
     pub ngram_size: i32,
@@ -1135,36 +835,18 @@ pub struct SkipGramOptions {
     pub include_all_ngrams: bool,
 }
 
-impl Default for SkipGramOptions {
-    fn default() -> Self {
-        Self { ngram_size: 0, max_skip_size: 0, include_all_ngrams: false }
-    }
-}
-
 /// `SpaceToDepthOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct SpaceToDepthOptions {
     pub block_size: i32,
 }
 
-impl Default for SpaceToDepthOptions {
-    fn default() -> Self {
-        Self { block_size: 0 }
-    }
-}
-
 /// `DepthToSpaceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct DepthToSpaceOptions {
     pub block_size: i32,
-}
-
-impl Default for DepthToSpaceOptions {
-    fn default() -> Self {
-        Self { block_size: 0 }
-    }
 }
 
 /// `SubOptions` of the schema.
@@ -1182,99 +864,57 @@ impl Default for SubOptions {
 }
 
 /// `DivOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct DivOptions {
     pub fused_activation_function: ActivationFunctionType,
 }
 
-impl Default for DivOptions {
-    fn default() -> Self {
-        Self { fused_activation_function: Default::default() }
-    }
-}
-
 /// `EmbeddingLookupSparseOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct EmbeddingLookupSparseOptions {
     pub combiner: CombinerType,
 }
 
-impl Default for EmbeddingLookupSparseOptions {
-    fn default() -> Self {
-        Self { combiner: Default::default() }
-    }
-}
-
 /// `GatherOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct GatherOptions {
     pub axis: i32,
     pub batch_dims: i32,
 }
 
-impl Default for GatherOptions {
-    fn default() -> Self {
-        Self { axis: 0, batch_dims: 0 }
-    }
-}
-
 /// `ReducerOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct ReducerOptions {
     pub keep_dims: bool,
 }
 
-impl Default for ReducerOptions {
-    fn default() -> Self {
-        Self { keep_dims: false }
-    }
-}
-
 /// `SqueezeOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct SqueezeOptions {
     pub squeeze_dims: Vec<i32>,
 }
 
-impl Default for SqueezeOptions {
-    fn default() -> Self {
-        Self { squeeze_dims: Vec::new() }
-    }
-}
-
 /// `SplitOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct SplitOptions {
     pub num_splits: i32,
 }
 
-impl Default for SplitOptions {
-    fn default() -> Self {
-        Self { num_splits: 0 }
-    }
-}
-
 /// `SplitVOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct SplitVOptions {
     pub num_splits: i32,
 }
 
-impl Default for SplitVOptions {
-    fn default() -> Self {
-        Self { num_splits: 0 }
-    }
-}
-
 /// `StridedSliceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StridedSliceOptions {
     pub begin_mask: i32,
@@ -1283,12 +923,6 @@ pub struct StridedSliceOptions {
     pub new_axis_mask: i32,
     pub shrink_axis_mask: i32,
     pub offset: bool,
-}
-
-impl Default for StridedSliceOptions {
-    fn default() -> Self {
-        Self { begin_mask: 0, end_mask: 0, ellipsis_mask: 0, new_axis_mask: 0, shrink_axis_mask: 0, offset: false }
-    }
 }
 
 /// `CastOptions` of the schema.
@@ -1355,16 +989,10 @@ impl Default for TransposeConvOptions {
 }
 
 /// `SparseToDenseOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct SparseToDenseOptions {
     pub validate_indices: bool,
-}
-
-impl Default for SparseToDenseOptions {
-    fn default() -> Self {
-        Self { validate_indices: false }
-    }
 }
 
 /// `ShapeOptions` of the schema.
@@ -1381,7 +1009,7 @@ impl Default for ShapeOptions {
 }
 
 /// `FakeQuantOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct FakeQuantOptions {
     pub min: f32,
@@ -1390,77 +1018,41 @@ pub struct FakeQuantOptions {
     pub narrow_range: bool,
 }
 
-impl Default for FakeQuantOptions {
-    fn default() -> Self {
-        Self { min: 0.0, max: 0.0, num_bits: 0, narrow_range: false }
-    }
-}
-
 /// `PackOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct PackOptions {
     pub values_count: i32,
     pub axis: i32,
 }
 
-impl Default for PackOptions {
-    fn default() -> Self {
-        Self { values_count: 0, axis: 0 }
-    }
-}
-
 /// `OneHotOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct OneHotOptions {
     pub axis: i32,
 }
 
-impl Default for OneHotOptions {
-    fn default() -> Self {
-        Self { axis: 0 }
-    }
-}
-
 /// `UnpackOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct UnpackOptions {
     pub num: i32,
     pub axis: i32,
 }
 
-impl Default for UnpackOptions {
-    fn default() -> Self {
-        Self { num: 0, axis: 0 }
-    }
-}
-
 /// `LeakyReluOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct LeakyReluOptions {
     pub alpha: f32,
 }
 
-impl Default for LeakyReluOptions {
-    fn default() -> Self {
-        Self { alpha: 0.0 }
-    }
-}
-
 /// `MirrorPadOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct MirrorPadOptions {
     pub mode: MirrorPadMode,
-}
-
-impl Default for MirrorPadOptions {
-    fn default() -> Self {
-        Self { mode: Default::default() }
-    }
 }
 
 /// `UniqueOptions` of the schema.
@@ -1477,62 +1069,38 @@ impl Default for UniqueOptions {
 }
 
 /// `ReverseSequenceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct ReverseSequenceOptions {
     pub seq_dim: i32,
     pub batch_dim: i32,
 }
 
-impl Default for ReverseSequenceOptions {
-    fn default() -> Self {
-        Self { seq_dim: 0, batch_dim: 0 }
-    }
-}
-
 /// `IfOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct IfOptions {
     pub then_subgraph_index: i32,
     pub else_subgraph_index: i32,
 }
 
-impl Default for IfOptions {
-    fn default() -> Self {
-        Self { then_subgraph_index: 0, else_subgraph_index: 0 }
-    }
-}
-
 /// `CallOnceOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct CallOnceOptions {
     pub init_subgraph_index: i32,
 }
 
-impl Default for CallOnceOptions {
-    fn default() -> Self {
-        Self { init_subgraph_index: 0 }
-    }
-}
-
 /// `WhileOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct WhileOptions {
     pub cond_subgraph_index: i32,
     pub body_subgraph_index: i32,
 }
 
-impl Default for WhileOptions {
-    fn default() -> Self {
-        Self { cond_subgraph_index: 0, body_subgraph_index: 0 }
-    }
-}
-
 /// `BatchMatMulOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct BatchMatMulOptions {
     pub adj_x: bool,
@@ -1540,24 +1108,12 @@ pub struct BatchMatMulOptions {
     pub asymmetric_quantize_inputs: bool,
 }
 
-impl Default for BatchMatMulOptions {
-    fn default() -> Self {
-        Self { adj_x: false, adj_y: false, asymmetric_quantize_inputs: false }
-    }
-}
-
 /// `CumsumOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct CumsumOptions {
     pub exclusive: bool,
     pub reverse: bool,
-}
-
-impl Default for CumsumOptions {
-    fn default() -> Self {
-        Self { exclusive: false, reverse: false }
-    }
 }
 
 /// `HashtableOptions` of the schema.
@@ -1576,74 +1132,44 @@ impl Default for HashtableOptions {
 }
 
 /// `VarHandleOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct VarHandleOptions {
     pub container: String,
     pub shared_name: String,
 }
 
-impl Default for VarHandleOptions {
-    fn default() -> Self {
-        Self { container: String::new(), shared_name: String::new() }
-    }
-}
-
 /// `RandomOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct RandomOptions {
     pub seed: i64,
     pub seed2: i64,
 }
 
-impl Default for RandomOptions {
-    fn default() -> Self {
-        Self { seed: 0, seed2: 0 }
-    }
-}
-
 /// `BucketizeOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct BucketizeOptions {
     pub boundaries: Vec<f32>,
 }
 
-impl Default for BucketizeOptions {
-    fn default() -> Self {
-        Self { boundaries: Vec::new() }
-    }
-}
-
 /// `GeluOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct GeluOptions {
     pub approximate: bool,
 }
 
-impl Default for GeluOptions {
-    fn default() -> Self {
-        Self { approximate: false }
-    }
-}
-
 /// `ReduceWindowOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct ReduceWindowOptions {
     pub reduce_function: ReduceWindowFunction,
 }
 
-impl Default for ReduceWindowOptions {
-    fn default() -> Self {
-        Self { reduce_function: Default::default() }
-    }
-}
-
 /// `StableHLOCompositeOptions` of the schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the schema's")]
 pub struct StablehloCompositeOptions {
     pub name: String,
@@ -1651,18 +1177,6 @@ pub struct StablehloCompositeOptions {
     pub composite_attributes: Vec<u8>,
     pub composite_attributes_format: CustomOptionsFormat,
     pub version: i32,
-}
-
-impl Default for StablehloCompositeOptions {
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            decomposition_subgraph_index: 0,
-            composite_attributes: Vec::new(),
-            composite_attributes_format: Default::default(),
-            version: 0,
-        }
-    }
 }
 
 /// The builtin operators of the schema.

@@ -6,6 +6,8 @@ extern crate alloc;
 #[allow(unused_imports, dead_code)]
 pub mod tflite {
 
+    use crate::read::union::LenientUnion;
+
     extern crate alloc;
 
     #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
@@ -3797,7 +3799,7 @@ pub mod tflite {
                     Self::VT_ZERO_POINT,
                     false,
                 )?
-                .visit_union::<QuantizationDetails, _>(
+                .visit_lenient_union::<QuantizationDetails, _>(
                     "details_type",
                     Self::VT_DETAILS_TYPE,
                     "details",
@@ -4436,7 +4438,7 @@ pub mod tflite {
             v.visit_table(pos)?
                 .visit_field::<DimensionType>("format", Self::VT_FORMAT, false)?
                 .visit_field::<i32>("dense_size", Self::VT_DENSE_SIZE, false)?
-                .visit_union::<SparseIndexVector, _>(
+                .visit_lenient_union::<SparseIndexVector, _>(
                     "array_segments_type",
                     Self::VT_ARRAY_SEGMENTS_TYPE,
                     "array_segments",
@@ -4461,7 +4463,7 @@ pub mod tflite {
                         _ => Ok(()),
                     },
                 )?
-                .visit_union::<SparseIndexVector, _>(
+                .visit_lenient_union::<SparseIndexVector, _>(
                     "array_indices_type",
                     Self::VT_ARRAY_INDICES_TYPE,
                     "array_indices",
@@ -23263,7 +23265,7 @@ pub mod tflite {
                     Self::VT_OUTPUTS,
                     false,
                 )?
-                .visit_union::<BuiltinOptions, _>(
+                .visit_lenient_union::<BuiltinOptions, _>(
                     "builtin_options_type",
                     Self::VT_BUILTIN_OPTIONS_TYPE,
                     "builtin_options",
@@ -23921,7 +23923,7 @@ pub mod tflite {
                 )?
                 .visit_field::<u64>("large_custom_options_offset", Self::VT_LARGE_CUSTOM_OPTIONS_OFFSET, false)?
                 .visit_field::<u64>("large_custom_options_size", Self::VT_LARGE_CUSTOM_OPTIONS_SIZE, false)?
-                .visit_union::<BuiltinOptions2, _>(
+                .visit_lenient_union::<BuiltinOptions2, _>(
                     "builtin_options_2_type",
                     Self::VT_BUILTIN_OPTIONS_2_TYPE,
                     "builtin_options_2",

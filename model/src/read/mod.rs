@@ -8,6 +8,9 @@ mod node;
 mod order;
 mod quant;
 mod tensor;
+#[cfg(test)]
+mod tests;
+pub(crate) mod union;
 
 use flatbuffers::{InvalidFlatbuffer, VerifierOptions};
 
@@ -45,30 +48,16 @@ impl Program {
         }
     }
 
-    /// Reads a file from disk: mapped where there is a file system that can, so that constants cost memory only when
-    /// they are used. The file must not change while the program is in use.
+    /// Reads a file from disk, as [`Bytes::open`] does: the file must not change while the program is in use.
     ///
     /// # Errors
     ///
     /// When the file cannot be opened, and as [`Program::read`].
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let bytes = map(path).map_err(|source| Error::Io { path: path.display().to_string(), source })?;
+        let bytes = Bytes::open(path).map_err(|source| Error::Io { path: path.display().to_string(), source })?;
         Self::read(bytes)
     }
-}
-
-#[cfg(not(target_family = "wasm"))]
-#[allow(unsafe_code, reason = "a memory map is sound only as long as nobody changes the file")]
-fn map(path: &std::path::Path) -> std::io::Result<Bytes> {
-    let file = std::fs::File::open(path)?;
-    // SAFETY: the map is read-only, and `Program::open` asks its caller that the file does not change while it is in use.
-    Ok(Bytes::new(unsafe { memmap2::Mmap::map(&file) }?))
-}
-
-#[cfg(target_family = "wasm")]
-fn map(path: &std::path::Path) -> std::io::Result<Bytes> {
-    Ok(Bytes::from(std::fs::read(path)?))
 }
 
 fn check_identifier(bytes: &[u8]) -> Result<(), Error> {

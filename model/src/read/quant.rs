@@ -103,7 +103,7 @@ pub(super) fn read_sparsity(table: &schema::SparsityParameters<'_>, rank: usize)
         return Err(Fault::new(
             "traversal order",
             format!("{traversal_order:?}"),
-            format!("each of 0 to {count} once"),
+            format!("each of {count} dimensions once"),
         ));
     }
     for &axis in &block_map {

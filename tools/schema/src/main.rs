@@ -73,10 +73,11 @@ fn files(model: &Path) -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
     generated("write.rs", attributes::write_writer(&schema, &builtins, &places)?);
     generated("samples.rs", attributes::write_samples(&schema, &builtins)?);
     generated("bindings.rs", bindings);
+    generated("metadata_bindings.rs", self::bindings(&model.join("schema/metadata.fbs"))?);
     Ok(list)
 }
 
-/// flatc's bindings of a schema file.
+/// flatc's bindings of a schema file, with our own check of unions.
 fn bindings(file: &Path) -> Result<String, Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bindings");
     fs::create_dir_all(&folder)?;
@@ -85,7 +86,13 @@ fn bindings(file: &Path) -> Result<String, Box<dyn Error>> {
         return Err(format!("flatc ended with {status}").into());
     }
     let stem = file.file_stem().and_then(|s| s.to_str()).ok_or("the schema file has no name")?;
-    Ok(fs::read_to_string(folder.join(format!("{stem}_generated.rs")))?)
+    let text = fs::read_to_string(folder.join(format!("{stem}_generated.rs")))?;
+    let head = format!("pub mod {stem} {{\n");
+    if !text.contains(&head) {
+        return Err(format!("flatc wrote no module {stem}").into());
+    }
+    let text = text.replace(&head, &format!("{head}\nuse crate::read::union::LenientUnion;\n"));
+    Ok(text.replace(".visit_union::<", ".visit_lenient_union::<"))
 }
 
 /// The text as rustfmt, set up as in the workspace, has it.

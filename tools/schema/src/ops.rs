@@ -129,13 +129,18 @@ fn rust_default(schema: &Schema, field: &Field) -> String {
 fn write_struct(out: &mut String, schema: &Schema, table: &Table) -> std::fmt::Result {
     let name = type_name(&table.name);
     writeln!(out, "/// `{}` of the schema.", table.name)?;
-    out.push_str("#[derive(Clone, Debug, PartialEq)]\n");
+    let plain = table.fields.iter().all(|f| f.default.is_none() && (f.vector || f.base != "TensorType"));
+    writeln!(out, "#[derive(Clone, Debug, {}PartialEq)]", if plain { "Default, " } else { "" })?;
     out.push_str("#[allow(missing_docs, reason = \"the fields are the schema's\")]\n");
     writeln!(out, "pub struct {name} {{")?;
     for f in &table.fields {
         writeln!(out, "pub {}: {},", field(&f.name), rust_type(f))?;
     }
-    writeln!(out, "}}\n\nimpl Default for {name} {{\nfn default() -> Self {{\nSelf {{")?;
+    out.push_str("}\n\n");
+    if plain {
+        return Ok(());
+    }
+    writeln!(out, "impl Default for {name} {{\nfn default() -> Self {{\nSelf {{")?;
     for f in &table.fields {
         writeln!(out, "{}: {},", field(&f.name), rust_default(schema, f))?;
     }
