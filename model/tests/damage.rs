@@ -41,8 +41,8 @@ fn sample() -> Result<Vec<u8>, tflite_wgpu_model::Error> {
 }
 
 /// Small files that differ much: the sample, and shared ones where they are.
-fn files() -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
-    let mut files = vec![("sample".to_owned(), sample()?)];
+fn files() -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    let mut files = vec![("sample".to_owned(), sample().map_err(std::io::Error::other)?)];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/models/micro");
     for name in ["while_op_with_forwarding_input", "multi_signatures", "sparse_tensor", "quant_lstm_quantized"] {
         let path = folder.join(format!("{name}.tflite"));
