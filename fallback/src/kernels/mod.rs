@@ -14,11 +14,13 @@ mod conv;
 mod depthwise;
 mod elements;
 mod elementwise;
+mod fixed_point;
 mod fully_connected;
 mod gather;
 mod movement;
 mod pad;
 mod pool;
+mod quantize;
 mod reduce;
 mod resize;
 mod select;
@@ -244,6 +246,7 @@ const FAMILIES: &[&[Row]] = &[
     movement::ROWS,
     pad::ROWS,
     pool::ROWS,
+    quantize::ROWS,
     reduce::ROWS,
     resize::ROWS,
     select::ROWS,
