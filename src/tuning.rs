@@ -28,6 +28,38 @@ impl AdapterClass {
     }
 }
 
+/// What the lanes of a workgroup lie over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// Neighbouring lanes compute different pixels of the same output channels.
+    Pixels,
+    /// Neighbouring lanes compute different output channels of the same pixels.
+    Channels,
+}
+
+/// What one invocation of a matrix product or convolution computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows of the product: pixels.
+    pub pixels: usize,
+    /// Output texels.
+    pub texels: usize,
+    /// Direction of a workgroup's first dimension.
+    pub lanes: Lanes,
+    /// Workgroup: along the lanes, across them.
+    pub workgroup: [usize; 2],
+}
+
+impl Tile {
+    const fn pixels(pixels: usize, texels: usize, workgroup: [usize; 2]) -> Self {
+        Self { pixels, texels, lanes: Lanes::Pixels, workgroup }
+    }
+
+    const fn channels(pixels: usize, texels: usize, workgroup: [usize; 2]) -> Self {
+        Self { pixels, texels, lanes: Lanes::Channels, workgroup }
+    }
+}
+
 /// Choices that depend on the adapter. The software rows are measured (docs/decisions.md), the others are starting
 /// points from published tables.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,14 +68,20 @@ pub struct Tuning {
     pub class: AdapterClass,
     /// How shaders hold and round halves.
     pub dialect: Dialect,
-    /// Pixels of a convolution tile, per invocation.
-    pub conv_pixels: usize,
-    /// Output texels (of four channels) of a convolution tile, per invocation.
+    /// Matrix products with many rows.
+    pub product: Tile,
+    /// Matrix products with few rows.
+    pub product_few: Tile,
+    /// Products with one row.
+    pub vector: Tile,
+    /// From this many rows on a product has many.
+    pub many_rows: usize,
+    /// Output texels per invocation of convolutions with filters of more than one tap; lanes and workgroup are those
+    /// of products.
     pub conv_texels: usize,
-    /// Workgroup of convolutions: pixels × channels.
-    pub conv_workgroup: [usize; 2],
-    /// Output pixels of a depthwise or pooling strip, per invocation.
-    pub strip: usize,
+    /// Output pixels of a strip of convolutions, depthwise convolutions and pools, per invocation: two lengths, of
+    /// which a row's width picks one.
+    pub strips: [usize; 2],
     /// Whether reductions run one invocation per row; otherwise a workgroup per row.
     pub row_per_invocation: bool,
     /// Invocations per workgroup of linear kernels.
@@ -59,21 +97,35 @@ impl Tuning {
             (true, true) => Rounding::IntegerStore,
             (true, false) => Rounding::Builtin,
         };
-        let (conv_pixels, conv_texels, conv_workgroup, strip) = match class {
-            AdapterClass::Lavapipe | AdapterClass::OtherSoftware => (8, 4, [8, 1], 7),
-            AdapterClass::SwiftShader => (8, 2, [8, 8], 7),
-            AdapterClass::Discrete => (4, 4, [8, 8], 2),
-            AdapterClass::Integrated => (2, 4, [16, 1], 2),
-            AdapterClass::Apple => (4, 2, [8, 4], 2),
-            AdapterClass::Mobile => (4, 1, [8, 2], 2),
+        let (product, product_few, vector, conv_texels, strips) = match class {
+            AdapterClass::Lavapipe | AdapterClass::OtherSoftware => {
+                (Tile::pixels(8, 4, [8, 1]), Tile::channels(7, 2, [8, 1]), Tile::channels(1, 2, [8, 1]), 2, [7, 8])
+            }
+            AdapterClass::SwiftShader => {
+                (Tile::pixels(8, 2, [8, 8]), Tile::channels(7, 2, [8, 8]), Tile::channels(1, 2, [64, 1]), 2, [7, 8])
+            }
+            AdapterClass::Discrete => {
+                (Tile::pixels(4, 4, [8, 8]), Tile::channels(4, 2, [8, 8]), Tile::channels(1, 1, [64, 1]), 2, [2, 4])
+            }
+            AdapterClass::Integrated => {
+                (Tile::pixels(2, 4, [16, 1]), Tile::channels(2, 2, [16, 1]), Tile::channels(1, 1, [64, 1]), 2, [2, 4])
+            }
+            AdapterClass::Apple => {
+                (Tile::pixels(4, 2, [8, 4]), Tile::channels(4, 1, [8, 4]), Tile::channels(1, 1, [32, 1]), 2, [2, 4])
+            }
+            AdapterClass::Mobile => {
+                (Tile::pixels(4, 1, [8, 2]), Tile::channels(2, 1, [8, 2]), Tile::channels(1, 1, [32, 1]), 1, [2, 4])
+            }
         };
         Self {
             class,
             dialect: Dialect { f16, rounding },
-            conv_pixels,
+            product,
+            product_few,
+            vector,
+            many_rows: 400,
             conv_texels,
-            conv_workgroup,
-            strip,
+            strips,
             row_per_invocation: class.is_software(),
             linear_workgroup: 64,
         }

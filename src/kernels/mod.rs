@@ -7,7 +7,10 @@ mod render;
 
 pub use render::{Dialect, F16Form, RenderError, Rounding, render};
 
-use crate::ops::{arg, binary, cumsum, normalize, reduce, select, softmax, transfer, unary};
+use crate::ops::{
+    arg, binary, conv, cumsum, dense, depthwise, matmul, normalize, pool, reduce, select, softmax, transfer,
+    transpose_conv, unary,
+};
 
 /// How a kernel uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +102,12 @@ pub const FAMILIES: &[&[KernelRow]] = &[
     normalize::KERNELS,
     arg::KERNELS,
     cumsum::KERNELS,
+    conv::KERNELS,
+    depthwise::KERNELS,
+    transpose_conv::KERNELS,
+    dense::KERNELS,
+    matmul::KERNELS,
+    pool::KERNELS,
 ];
 
 /// The row of this name.

@@ -63,7 +63,16 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "rows.wgsl",
     "local_response.wgsl",
     "cumsum.wgsl",
-    "transfer.wgsl"
+    "transfer.wgsl",
+    "tile.wgsl",
+    "gemm.wgsl",
+    "repack_rows.wgsl",
+    "conv.wgsl",
+    "conv_grouped.wgsl",
+    "depthwise.wgsl",
+    "transpose_conv.wgsl",
+    "matmul.wgsl",
+    "pool.wgsl",
 ];
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {

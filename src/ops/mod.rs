@@ -7,16 +7,25 @@ pub mod binary;
 pub mod broadcast;
 pub mod cast;
 pub mod compare;
+pub mod conv;
 pub mod cumsum;
+pub mod dense;
+pub mod depthwise;
 mod lower;
+pub mod matmul;
 pub mod normalize;
+pub mod pool;
 pub mod prelu;
 pub mod reduce;
 pub mod select;
 pub mod softmax;
 mod support;
+mod tile;
 pub mod transfer;
+pub mod transpose_conv;
 pub mod unary;
+mod weights;
+mod window;
 
 pub use lower::{LowerCtx, LowerError, Lowered, StepBuilder, linear_groups};
 pub use support::{Facts, SupportCtx, TensorFacts};
@@ -57,6 +66,12 @@ const FAMILIES: &[&[OpRow]] = &[
     normalize::ROWS,
     arg::ROWS,
     cumsum::ROWS,
+    conv::ROWS,
+    depthwise::ROWS,
+    transpose_conv::ROWS,
+    dense::ROWS,
+    matmul::ROWS,
+    pool::ROWS,
 ];
 
 /// The row of a builtin.

@@ -1,0 +1,37 @@
+// gemm: dst[m][n] = epilogue(bias[n] + sum over k of src[m][k] * weights[k][n])
+//
+// src: rows of `depth` texels; weights: [depth][width] blocks of 4 inputs by 4 outputs; bias: f32 texels;
+// dst: rows of `width` texels. Tile: {{ pixels }} rows by {{ texels }} texels. Lanes of a workgroup lie over rows
+// (`lanes` = pixels) or over output texels (channels). Twins: CONV_2D 1 x 1, FULLY_CONNECTED.
+//% include "prelude.wgsl"
+//% from "tile.wgsl" import place, columns, accumulators, multiply
+
+@compute @workgroup_size({{ wx }}, 1, {{ wz }})
+fn gemm(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let rows = params.rows;
+    let depth = params.depth;
+    let width = params.width;
+{{ place(lanes, wx, wz, texels) }}
+    let m = tile * {{ pixels }}u;
+    if (m >= rows || n >= width) { return; }
+{{ columns(texels) }}
+//% for p in range(pixels)
+    let i{{ p }} = min(m + {{ p }}u, rows - 1u) * depth;
+//% endfor
+{{ accumulators(pixels, texels) }}
+    for (var k = 0u; k < depth; k++) {
+        let row = k * width;
+//% for q in range(texels)
+        let w{{ q }} = block_weights(row + n{{ q }});
+//% endfor
+//% for p in range(pixels)
+        let a{{ p }} = load_src(i{{ p }} + k);
+//% endfor
+{{ multiply(pixels, texels) }}
+    }
+//% for p in range(pixels)
+//% for q in range(texels)
+    if (m + {{ p }}u < rows && n + {{ q }}u < width) { emit((m + {{ p }}u) * width + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
+//% endfor
+//% endfor
+}

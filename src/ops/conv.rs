@@ -1,0 +1,257 @@
+//! CONV_2D.
+
+use tflite_wgpu_model::{BuiltinOperator, Conv2DOptions, Op};
+
+use super::{
+    LowerCtx, LowerError, OpRow, StepBuilder, SupportCtx,
+    dense::{self, Product},
+    tile,
+    weights::{self, Order},
+    window::{self, Axis, nhwc},
+};
+use crate::{
+    kernels::{KernelRow, ParamType, ParamType::U32, blocks, input, output, weights as weight_texels},
+    plan::step::WeightData,
+    reason::Reason,
+    region::RegionNode,
+    tuning::Tile,
+};
+
+/// The operators of this family.
+pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::Conv2d, support, lower, fuses: true }];
+
+const PARAMS: &[(&str, ParamType)] = &[
+    ("in_h", U32),
+    ("in_w", U32),
+    ("out_h", U32),
+    ("out_w", U32),
+    ("kernel_h", U32),
+    ("kernel_w", U32),
+    ("stride_h", U32),
+    ("stride_w", U32),
+    ("dilation_h", U32),
+    ("dilation_w", U32),
+    ("pad_top", U32),
+    ("pad_left", U32),
+    ("src_width", U32),
+    ("depth", U32),
+    ("width", U32),
+    ("group_width", U32),
+    ("rows", U32),
+    ("strips", U32),
+    ("channels", U32),
+];
+
+const GROUPED_PARAMS: &[(&str, ParamType)] = &[
+    ("in_h", U32),
+    ("in_w", U32),
+    ("out_h", U32),
+    ("out_w", U32),
+    ("kernel_h", U32),
+    ("kernel_w", U32),
+    ("stride_h", U32),
+    ("stride_w", U32),
+    ("dilation_h", U32),
+    ("dilation_w", U32),
+    ("pad_top", U32),
+    ("pad_left", U32),
+    ("src_width", U32),
+    ("depth", U32),
+    ("width", U32),
+    ("group_channels", U32),
+    ("texels", U32),
+    ("channels", U32),
+];
+
+/// Kernels of this family.
+pub const KERNELS: &[KernelRow] = &[
+    KernelRow {
+        name: "conv_strip",
+        file: "conv.wgsl",
+        bindings: &[input("src"), blocks("weights"), weight_texels("bias"), output("dst")],
+        params: PARAMS,
+        epilogue: true,
+        twin: "CONV_2D",
+    },
+    KernelRow {
+        name: "conv_general",
+        file: "conv.wgsl",
+        bindings: &[input("src"), blocks("weights"), weight_texels("bias"), output("dst")],
+        params: PARAMS,
+        epilogue: true,
+        twin: "CONV_2D",
+    },
+    KernelRow {
+        name: "conv_grouped",
+        file: "conv_grouped.wgsl",
+        bindings: &[input("src"), weight_texels("weights"), weight_texels("bias"), output("dst")],
+        params: GROUPED_PARAMS,
+        epilogue: true,
+        twin: "CONV_2D",
+    },
+];
+
+const GROUPED_WORKGROUP: usize = 64;
+
+/// Filter widths and strides that have strips; others take the general kernel.
+const STRIP_FILTERS: &[usize] = &[3, 5, 7];
+const STRIP_STRIDES: &[usize] = &[1, 2];
+
+fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
+    window::support_activations(ctx, 0)?;
+    weights::support_weights(ctx, 1)?;
+    weights::support_bias(ctx, 2)?;
+    let Op::Conv2d(options) = &ctx.node.op else { return Err(Reason::UnsupportedOperator) };
+    let (input, filter) = (nhwc(ctx.input_dims(0)?)?, nhwc(ctx.input_dims(1)?)?);
+    Geometry::new(input, filter, options, [0; 4]).map(|_| ())
+}
+
+/// Sizes of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Geometry {
+    pub batch: usize,
+    pub y: Axis,
+    pub x: Axis,
+    /// Channels of the input.
+    pub in_channels: usize,
+    /// Channels of the output.
+    pub out_channels: usize,
+    /// Input channels that one output channel sees.
+    pub depth: usize,
+    /// Output channels that see the same input channels.
+    pub group_channels: usize,
+}
+
+impl Geometry {
+    fn new(input: [usize; 4], filter: [usize; 4], o: &Conv2DOptions, pad: [usize; 4]) -> Result<Self, Reason> {
+        let [batch, height, width, in_channels] = input;
+        let [out_channels, taps_y, taps_x, depth] = filter;
+        let [top, bottom, left, right] = pad;
+        let y = Axis::new(height, taps_y, o.stride_h, o.dilation_hfactor, o.padding, [top, bottom])?;
+        let x = Axis::new(width, taps_x, o.stride_w, o.dilation_wfactor, o.padding, [left, right])?;
+        let groups = in_channels.checked_div(depth).filter(|groups| groups * depth == in_channels);
+        let groups = groups.filter(|&groups| groups > 0 && out_channels.is_multiple_of(groups));
+        let groups = groups.ok_or(Reason::Shape("channels are not whole groups"))?;
+        Ok(Self { batch, y, x, in_channels, out_channels, depth, group_channels: out_channels / groups })
+    }
+
+    fn groups(&self) -> usize {
+        self.out_channels / self.group_channels
+    }
+
+    /// Output dimensions.
+    pub fn output(&self) -> [usize; 4] {
+        [self.batch, self.y.output, self.x.output, self.out_channels]
+    }
+
+    fn weight_shape(&self) -> weights::Shape {
+        weights::Shape { taps: self.y.taps * self.x.taps, depth: self.depth, channels: self.out_channels }
+    }
+
+    fn macs(&self) -> usize {
+        self.output().iter().product::<usize>() * self.y.taps * self.x.taps * self.depth
+    }
+}
+
+fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
+    let Op::Conv2d(options) = &node.op else { return Err(Reason::UnsupportedOperator.into()) };
+    let (src, filter, dst) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.output(node, 0)?);
+    let geometry = Geometry::new(nhwc(ctx.dims(src))?, nhwc(ctx.dims(filter))?, options, node.pad)?;
+    window::check_output(ctx.dims(dst), geometry.output())?;
+    lower_geometry(ctx, node, &geometry, Order::OutputFirst)
+}
+
+/// Lowers a convolution of input 0 with input 1, plus input 2 if it is there.
+pub(super) fn lower_geometry(
+    ctx: &mut LowerCtx<'_>,
+    node: &RegionNode,
+    geometry: &Geometry,
+    order: Order,
+) -> Result<(), LowerError> {
+    if geometry.groups() == 1 && geometry.y.is_pointwise() && geometry.x.is_pointwise() {
+        let rows = geometry.batch * geometry.y.output * geometry.x.output;
+        let product = Product { rows, depth: geometry.depth, channels: geometry.out_channels, row_channels: None };
+        return dense::lower_product(ctx, node, product, order);
+    }
+    let aligned = geometry.depth.is_multiple_of(4) && geometry.group_channels.is_multiple_of(4);
+    if geometry.groups() > 1 && !aligned {
+        return lower_grouped(ctx, node, geometry, order);
+    }
+    let (src, filter, dst) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.output(node, 0)?);
+    let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
+    let (shape, values) = (geometry.weight_shape(), ctx.constant_floats(filter)?);
+    let operand = ctx.weights(&format!("{filter} conv_blocks {}", order.name()), storage, || {
+        WeightData::Float(weights::blocks(&values, shape, |tap, i, o| order.at(shape, tap, i, o)))
+    });
+    let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;
+    let (y, x) = (geometry.y, geometry.x);
+    let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride) && x.dilation == 1;
+    let strip = strip && geometry.groups() == 1;
+    let (tile, tiles) = choose(ctx, geometry, strip);
+    let mut step = windows(ctx.step(if strip { "conv_strip" } else { "conv_general" }, node), geometry)
+        .tensor("src", src)
+        .operand("weights", operand)
+        .operand("bias", bias)
+        .tensor("dst", dst)
+        .param("depth", geometry.depth.div_ceil(4))
+        .param("group_width", geometry.group_channels.div_ceil(4))
+        .param("rows", geometry.batch * y.output)
+        .param("strips", x.output.div_ceil(tile.pixels));
+    if strip {
+        step = step.value("kernel_w", tile::to_i64(x.taps)).value("stride", tile::to_i64(x.stride));
+    }
+    let width = geometry.out_channels.div_ceil(4);
+    tile::cover(step, tile, tiles, width).fused(&node.fused).finish(ctx)
+}
+
+/// Parameters that all kernels of the family have.
+fn windows(step: StepBuilder, geometry: &Geometry) -> StepBuilder {
+    let (y, x) = (geometry.y, geometry.x);
+    window::dilation(window::params(step, y, x), y, x)
+        .param("src_width", geometry.in_channels.div_ceil(4))
+        .param("width", geometry.out_channels.div_ceil(4))
+        .param("channels", geometry.out_channels)
+        .macs(geometry.macs())
+}
+
+/// The tile of a convolution with more than one tap, and how many cover the output's pixels. An invocation's output
+/// texels lie in one group.
+fn choose(ctx: &LowerCtx<'_>, geometry: &Geometry, strip: bool) -> (Tile, usize) {
+    let (rows, columns) = (geometry.batch * geometry.y.output, geometry.x.output);
+    let most = ctx.tuning.conv_texels;
+    let texels =
+        if (geometry.group_channels.div_ceil(4)).is_multiple_of(most) || geometry.groups() == 1 { most } else { 1 };
+    let base = tile::product(ctx.tuning, rows * columns, geometry.out_channels.div_ceil(4));
+    if strip {
+        let pixels = tile::strip(ctx.tuning, columns);
+        return (Tile { pixels, texels, ..base }, rows * columns.div_ceil(pixels));
+    }
+    (Tile { texels, ..base }, (rows * columns).div_ceil(base.pixels))
+}
+
+fn lower_grouped(
+    ctx: &mut LowerCtx<'_>,
+    node: &RegionNode,
+    geometry: &Geometry,
+    order: Order,
+) -> Result<(), LowerError> {
+    let (src, filter, dst) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.output(node, 0)?);
+    let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
+    let (shape, values) = (geometry.weight_shape(), ctx.constant_floats(filter)?);
+    let operand = ctx.weights(&format!("{filter} conv_texels {}", order.name()), storage, || {
+        WeightData::Float(weights::texels(&values, shape, |tap, i, o| order.at(shape, tap, i, o)))
+    });
+    let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;
+    let texels = ctx.region.tensor(dst).texels().count();
+    windows(ctx.step("conv_grouped", node), geometry)
+        .tensor("src", src)
+        .operand("weights", operand)
+        .operand("bias", bias)
+        .tensor("dst", dst)
+        .param("depth", geometry.depth)
+        .param("group_channels", geometry.group_channels)
+        .param("texels", texels)
+        .linear(texels, GROUPED_WORKGROUP)
+        .fused(&node.fused)
+        .finish(ctx)
+}

@@ -1,0 +1,162 @@
+//! FULLY_CONNECTED, and the product of activations with constant weights that pointwise convolutions share with it.
+
+use tflite_wgpu_model::{BuiltinOperator, DType, FullyConnectedOptionsWeightsFormat, Op, TensorId};
+
+use super::{
+    LowerCtx, LowerError, OpRow, SupportCtx, matmul, tile,
+    weights::{self, Order},
+};
+use crate::{
+    kernels::{KernelRow, ParamType::U32, blocks, input, output, weights as weight_texels},
+    plan::step::WeightData,
+    reason::Reason,
+    region::{RegionNode, Texels},
+};
+
+/// The operators of this family.
+pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::FullyConnected, support, lower, fuses: true }];
+
+/// Kernels of this family.
+pub const KERNELS: &[KernelRow] = &[
+    KernelRow {
+        name: "gemm",
+        file: "gemm.wgsl",
+        bindings: &[input("src"), blocks("weights"), weight_texels("bias"), output("dst")],
+        params: &[("rows", U32), ("depth", U32), ("width", U32), ("channels", U32)],
+        epilogue: true,
+        twin: "FULLY_CONNECTED",
+    },
+    KernelRow {
+        name: "repack_rows",
+        file: "repack_rows.wgsl",
+        bindings: &[input("src"), output("dst")],
+        params: &[("texels", U32), ("width", U32), ("channels", U32), ("src_width", U32), ("src_channels", U32)],
+        epilogue: false,
+        twin: "RESHAPE",
+    },
+];
+
+const REPACK_WORKGROUP: usize = 64;
+
+fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
+    let Op::FullyConnected(options) = &ctx.node.op else { return Err(Reason::UnsupportedOperator) };
+    if options.weights_format != FullyConnectedOptionsWeightsFormat::Default {
+        return Err(Reason::Attribute("weights_format"));
+    }
+    ctx.input_is(0, &[DType::Float32])?;
+    ctx.output_is(0, &[DType::Float32])?;
+    weights::support_bias(ctx, 2)?;
+    if ctx.constant(1).is_ok() {
+        weights::support_weights(ctx, 1)?;
+    } else {
+        ctx.input_is(1, &[DType::Float32])?;
+    }
+    let &[units, depth] = ctx.input_dims(1)? else { return Err(Reason::Shape("weights of rank other than 2")) };
+    let (input, output) = (ctx.input_dims(0)?, ctx.output_dims(0)?);
+    let count: usize = input.iter().product();
+    if count == 0 || depth == 0 || units == 0 {
+        return Err(Reason::ZeroSize);
+    }
+    let rows = count / depth;
+    if rows * depth != count || output.iter().product::<usize>() != rows * units || output.last() != Some(&units) {
+        return Err(Reason::Shape("the input is not rows of the weights' depth"));
+    }
+    Ok(())
+}
+
+fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
+    let (src, filter) = (ctx.input(node, 0)?, ctx.input(node, 1)?);
+    let &[units, depth] = ctx.dims(filter) else { return Err(Reason::Shape("weights of rank other than 2").into()) };
+    let rows = ctx.dims(src).iter().product::<usize>() / depth.max(1);
+    if ctx.constant(filter).is_none() {
+        return matmul::lower_fully_connected(ctx, node, [rows, depth, units]);
+    }
+    let inner = Texels::of(ctx.dims(src)).channels;
+    let product = Product { rows, depth, channels: units, row_channels: (inner != depth).then_some(inner) };
+    lower_product(ctx, node, product, Order::OutputFirst)
+}
+
+/// Sizes of a product of `rows` rows of `depth` elements with constant weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Product {
+    /// Rows of the left operand and of the result.
+    pub rows: usize,
+    /// Elements of a row of the left operand.
+    pub depth: usize,
+    /// Elements of a row of the result.
+    pub channels: usize,
+    /// Innermost dimension of the left operand, when that is not `depth`.
+    pub row_channels: Option<usize>,
+}
+
+/// Lowers input 0 of `node`, read as rows, times input 1, plus input 2 if it is there.
+pub(super) fn lower_product(
+    ctx: &mut LowerCtx<'_>,
+    node: &RegionNode,
+    product: Product,
+    order: Order,
+) -> Result<(), LowerError> {
+    let (filter, dst) = (ctx.input(node, 1)?, ctx.output(node, 0)?);
+    let mut src = ctx.input(node, 0)?;
+    let Product { rows, depth, channels, row_channels } = product;
+    // A row of the product made of whole rows of the tensor keeps their padding: weights of the padding are zero.
+    let whole = row_channels.filter(|inner| depth.is_multiple_of(*inner));
+    let inner = whole.unwrap_or(depth);
+    if whole.is_none() && row_channels.is_some() {
+        src = repack(ctx, node, src, [rows, depth])?;
+    }
+    let padded_depth = depth / inner.max(1) * inner.next_multiple_of(4);
+    let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
+    let values = ctx.constant_floats(filter)?;
+    let shape = weights::Shape { taps: 1, depth: padded_depth, channels };
+    let key = format!("{filter} gemm_blocks {} {inner}", order.name());
+    let operand = ctx.weights(&key, storage, || {
+        let (padded_inner, stored) = (inner.next_multiple_of(4), weights::Shape { taps: 1, depth, channels });
+        let at = |_, i: usize, o| match i % padded_inner {
+            lane if lane < inner => order.at(stored, 0, i / padded_inner * inner + lane, o),
+            _ => usize::MAX,
+        };
+        WeightData::Float(weights::blocks(&values, shape, at))
+    });
+    let bias = weights::bias(ctx, node.input(2), channels)?;
+    let width = channels.div_ceil(4);
+    let tile = tile::product(ctx.tuning, rows, width);
+    let step = ctx
+        .step("gemm", node)
+        .tensor("src", src)
+        .operand("weights", operand)
+        .operand("bias", bias)
+        .tensor("dst", dst)
+        .param("rows", rows)
+        .param("depth", padded_depth.div_ceil(4))
+        .param("width", width)
+        .param("channels", channels);
+    tile::cover(step, tile, rows.div_ceil(tile.pixels), width)
+        .fused(&node.fused)
+        .macs(rows * depth * channels)
+        .finish(ctx)
+}
+
+/// A tensor with `src`'s elements in rows of another length.
+pub(super) fn repack(
+    ctx: &mut LowerCtx<'_>,
+    node: &RegionNode,
+    src: TensorId,
+    dims: [usize; 2],
+) -> Result<TensorId, LowerError> {
+    let tensor = ctx.region.tensor(src);
+    let (name, dtype, storage, from) = (tensor.name.clone(), tensor.dtype, tensor.storage, tensor.texels());
+    let dst = ctx.scratch(&format!("{name} (rows of {})", dims[1]), dtype, &dims, storage);
+    let to = Texels::of(&dims);
+    ctx.step("repack_rows", node)
+        .tensor("src", src)
+        .tensor("dst", dst)
+        .param("texels", to.count())
+        .param("width", to.width)
+        .param("channels", to.channels)
+        .param("src_width", from.width)
+        .param("src_channels", from.channels)
+        .linear(to.count(), REPACK_WORKGROUP)
+        .finish(ctx)?;
+    Ok(dst)
+}

@@ -1,0 +1,141 @@
+//! DEPTHWISE_CONV_2D.
+
+use tflite_wgpu_model::{BuiltinOperator, DepthwiseConv2DOptions, Op};
+
+use super::{
+    LowerCtx, LowerError, OpRow, SupportCtx, conv, tile,
+    weights::{self, Order},
+    window::{self, Axis, nhwc},
+};
+use crate::{
+    kernels::{BindingRow, KernelRow, ParamType, ParamType::U32, input, output, weights as weight_texels},
+    plan::step::WeightData,
+    reason::Reason,
+    region::RegionNode,
+};
+
+/// The operators of this family.
+pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::DepthwiseConv2d, support, lower, fuses: true }];
+
+const PARAMS: &[(&str, ParamType)] = &[
+    ("in_h", U32),
+    ("in_w", U32),
+    ("out_h", U32),
+    ("out_w", U32),
+    ("kernel_h", U32),
+    ("kernel_w", U32),
+    ("stride_h", U32),
+    ("stride_w", U32),
+    ("dilation_h", U32),
+    ("dilation_w", U32),
+    ("pad_top", U32),
+    ("pad_left", U32),
+    ("src_width", U32),
+    ("width", U32),
+    ("multiplier", U32),
+    ("channels", U32),
+];
+
+const BINDINGS: &[BindingRow] = &[input("src"), weight_texels("weights"), weight_texels("bias"), output("dst")];
+
+const fn kernel(name: &'static str) -> KernelRow {
+    KernelRow {
+        name,
+        file: "depthwise.wgsl",
+        bindings: BINDINGS,
+        params: PARAMS,
+        epilogue: true,
+        twin: "DEPTHWISE_CONV_2D",
+    }
+}
+
+/// Kernels of this family.
+pub const KERNELS: &[KernelRow] = &[kernel("depthwise_strip"), kernel("depthwise_general"), kernel("depthwise_scalar")];
+
+/// Filter widths and strides that have strips; others take the general kernel.
+const STRIP_FILTERS: &[usize] = &[3, 5];
+const STRIP_STRIDES: &[usize] = &[1, 2];
+
+/// Pixels of a row that one invocation of the general kernel computes.
+const GENERAL_PIXELS: usize = 4;
+
+const WORKGROUP: [usize; 2] = [8, 4];
+
+fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
+    window::support_activations(ctx, 0)?;
+    weights::support_weights(ctx, 1)?;
+    weights::support_bias(ctx, 2)?;
+    let Op::DepthwiseConv2d(options) = &ctx.node.op else { return Err(Reason::UnsupportedOperator) };
+    let (input, filter) = (nhwc(ctx.input_dims(0)?)?, nhwc(ctx.input_dims(1)?)?);
+    Geometry::new(input, filter, options, [0; 4]).map(|_| ())
+}
+
+/// Sizes of a depthwise convolution.
+#[derive(Clone, Copy, Debug)]
+struct Geometry {
+    batch: usize,
+    y: Axis,
+    x: Axis,
+    in_channels: usize,
+    out_channels: usize,
+}
+
+impl Geometry {
+    /// The multiplier follows from the shapes; what the options say is ignored, as in TFLite.
+    fn new(input: [usize; 4], filter: [usize; 4], o: &DepthwiseConv2DOptions, pad: [usize; 4]) -> Result<Self, Reason> {
+        let [batch, height, width, in_channels] = input;
+        let [one, taps_y, taps_x, out_channels] = filter;
+        let [top, bottom, left, right] = pad;
+        if one != 1 || in_channels == 0 || !out_channels.is_multiple_of(in_channels) {
+            return Err(Reason::Shape("filters are not whole multiples of the channels"));
+        }
+        let y = Axis::new(height, taps_y, o.stride_h, o.dilation_hfactor, o.padding, [top, bottom])?;
+        let x = Axis::new(width, taps_x, o.stride_w, o.dilation_wfactor, o.padding, [left, right])?;
+        Ok(Self { batch, y, x, in_channels, out_channels })
+    }
+}
+
+fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
+    let Op::DepthwiseConv2d(options) = &node.op else { return Err(Reason::UnsupportedOperator.into()) };
+    let (src, filter, dst) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.output(node, 0)?);
+    let geometry = Geometry::new(nhwc(ctx.dims(src))?, nhwc(ctx.dims(filter))?, options, node.pad)?;
+    let Geometry { batch, y, x, in_channels, out_channels } = geometry;
+    window::check_output(ctx.dims(dst), [batch, y.output, x.output, out_channels])?;
+    if in_channels == 1 && out_channels > 1 {
+        // Every filter sees the one channel: a convolution, whose kernel shares the loads.
+        let conv = conv::Geometry { batch, y, x, in_channels, out_channels, depth: 1, group_channels: out_channels };
+        return conv::lower_geometry(ctx, node, &conv, Order::OutputLast);
+    }
+    let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
+    let values = ctx.constant_floats(filter)?;
+    let shape = weights::Shape { taps: y.taps * x.taps, depth: 1, channels: out_channels };
+    let operand = ctx.weights(&format!("{filter} depthwise_texels"), storage, || {
+        WeightData::Float(weights::texels(&values, shape, |tap, i, o| Order::OutputLast.at(shape, tap, i, o)))
+    });
+    let bias = weights::bias(ctx, node.input(2), out_channels)?;
+    let multiplier = out_channels / in_channels;
+    let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride) && x.dilation == 1;
+    let (kernel, pixels) = match multiplier {
+        1 if strip => ("depthwise_strip", tile::strip(ctx.tuning, x.output)),
+        1 => ("depthwise_general", GENERAL_PIXELS),
+        _ => ("depthwise_scalar", 1),
+    };
+    let step = window::dilation(window::params(ctx.step(kernel, node), y, x), y, x)
+        .tensor("src", src)
+        .operand("weights", operand)
+        .operand("bias", bias)
+        .tensor("dst", dst)
+        .param("src_width", in_channels.div_ceil(4))
+        .param("width", out_channels.div_ceil(4))
+        .param("multiplier", multiplier)
+        .param("channels", out_channels);
+    let step = if kernel == "depthwise_strip" {
+        step.value("kernel_w", tile::to_i64(x.taps)).value("stride", tile::to_i64(x.stride))
+    } else {
+        step
+    };
+    tile::cover_rows(step, WORKGROUP, pixels, [batch, y.output, x.output, out_channels])
+        .fused(&node.fused)
+        .macs(batch * y.output * x.output * out_channels * shape.taps)
+        .finish(ctx)
+}

@@ -1,0 +1,230 @@
+//! Every kernel of convolutions, products and pools that lowering asks for parses, validates, agrees with its row, and
+//! translates to SPIR-V, MSL and HLSL.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tflite_wgpu::{
+    kernels::{self, Dialect, F16Form, Rounding},
+    ops::{self, LowerCtx},
+    region::{Fused, Region, RegionNode, RegionTensor, Storage},
+    tuning::{AdapterClass, Tuning},
+};
+use tflite_wgpu_fallback::Value;
+use tflite_wgpu_model::*;
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const DIALECTS: [Dialect; 4] = [
+    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore },
+    Dialect { f16: F16Form::Packed, rounding: Rounding::Integer },
+    Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin },
+    Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin },
+];
+
+const CLASSES: [AdapterClass; 6] = [
+    AdapterClass::Lavapipe,
+    AdapterClass::SwiftShader,
+    AdapterClass::Discrete,
+    AdapterClass::Integrated,
+    AdapterClass::Apple,
+    AdapterClass::Mobile,
+];
+
+/// One node: its first `computed` inputs are computed, the others constants.
+struct Case {
+    op: Op,
+    inputs: Vec<Vec<usize>>,
+    computed: Vec<usize>,
+    output: Vec<usize>,
+    kernel: &'static str,
+}
+
+fn case(op: Op, inputs: &[&[usize]], computed: &[usize], output: &[usize], kernel: &'static str) -> Case {
+    let inputs = inputs.iter().map(|dims| dims.to_vec()).collect();
+    Case { op, inputs, computed: computed.to_vec(), output: output.to_vec(), kernel }
+}
+
+fn region(case: &Case, storage: Storage) -> Result<Region> {
+    let mut region = Region::default();
+    let mut add = |dims: &[usize], constant| {
+        let (name, dims) = ("t".to_owned(), dims.to_vec());
+        region.add_tensor(RegionTensor { name, dtype: DType::Float32, dims, constant, quant: None, storage })
+    };
+    let mut inputs = Vec::new();
+    for (i, dims) in case.inputs.iter().enumerate() {
+        let constant = if case.computed.contains(&i) { None } else { Some(Value::zeros(DType::Float32, dims)?) };
+        inputs.push(Some(add(dims, constant.map(Arc::new))));
+    }
+    let output = add(&case.output, None);
+    region.nodes.push(RegionNode {
+        op: case.op.clone(),
+        inputs,
+        outputs: vec![Some(output)],
+        fused: vec![Fused::Clamp { low: 0.0, high: 6.0 }],
+        pad: [0; 4],
+        origin: vec![NodeId(0)],
+    });
+    region.outputs.push(output);
+    Ok(region)
+}
+
+/// Lowers every case on every class in both storages, and validates each new text once.
+fn validate(cases: &[Case]) -> Result {
+    let mut seen = BTreeSet::new();
+    for case in cases {
+        for class in CLASSES {
+            for storage in [Storage::F32, Storage::F16] {
+                let tuning = Tuning::of(class, true, true);
+                let mut region = region(case, storage)?;
+                let node = region.nodes[0].clone();
+                let row = ops::row(case.op.builtin()).ok_or_else(|| format!("{:?}: no row", case.op))?;
+                let mut ctx = LowerCtx::new(&mut region, &tuning);
+                (row.lower)(&mut ctx, &node).map_err(|e| format!("{:?}: {e}", case.op))?;
+                let last = ctx.lowered.steps.last().ok_or("no step")?;
+                assert_eq!(last.kernel, case.kernel, "{:?} {:?}", case.op, case.inputs);
+                for step in &ctx.lowered.steps {
+                    let row = kernels::row(step.kernel).ok_or("no such kernel")?;
+                    for dialect in DIALECTS {
+                        let text = kernels::render(row, &step.variant, dialect)?;
+                        if seen.insert(text.clone()) {
+                            check(&text, step.kernel, step.bindings.len())
+                                .map_err(|e| format!("{} {class:?} {dialect:?}: {e}", step.kernel))?;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check(text: &str, kernel: &str, bindings: usize) -> Result {
+    let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
+    let info = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all())
+        .validate(&module)
+        .map_err(|e| e.emit_to_string(text))?;
+    let is_storage = |space| matches!(space, naga::AddressSpace::Storage { .. });
+    let storage = module.global_variables.iter().filter(|(_, variable)| is_storage(variable.space)).count();
+    assert_eq!(storage, bindings);
+    assert!(storage <= 8);
+    assert_eq!(module.entry_points.len(), 1);
+    assert_eq!(module.entry_points[0].name, kernel);
+    naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), None)?;
+    let options = naga::back::msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
+    naga::back::msl::write_string(&module, &info, &options, &naga::back::msl::PipelineOptions::default())?;
+    let options = naga::back::hlsl::Options {
+        fake_missing_bindings: true,
+        shader_model: naga::back::hlsl::ShaderModel::V6_2,
+        ..Default::default()
+    };
+    let mut hlsl = String::new();
+    naga::back::hlsl::Writer::new(&mut hlsl, &options, &naga::back::hlsl::PipelineOptions::default())
+        .write(&module, &info, None)?;
+    Ok(())
+}
+
+fn conv(stride: i32, dilation: i32) -> Op {
+    Op::Conv2d(Conv2DOptions {
+        stride_w: stride,
+        stride_h: stride,
+        dilation_wfactor: dilation,
+        dilation_hfactor: dilation,
+        ..Default::default()
+    })
+}
+
+fn depthwise(stride: i32, dilation: i32) -> Op {
+    Op::DepthwiseConv2d(DepthwiseConv2DOptions {
+        stride_w: stride,
+        stride_h: stride,
+        dilation_wfactor: dilation,
+        dilation_hfactor: dilation,
+        ..Default::default()
+    })
+}
+
+#[test]
+fn convolutions_validate() -> Result {
+    validate(&[
+        case(conv(1, 1), &[&[1, 28, 28, 8], &[20, 1, 1, 8], &[20]], &[0], &[1, 28, 28, 20], "gemm"),
+        case(conv(1, 1), &[&[1, 7, 7, 8], &[40, 1, 1, 8], &[40]], &[0], &[1, 7, 7, 40], "gemm"),
+        case(conv(2, 1), &[&[1, 8, 8, 8], &[20, 1, 1, 8], &[20]], &[0], &[1, 4, 4, 20], "conv_general"),
+        case(conv(1, 1), &[&[2, 9, 32, 3], &[8, 3, 3, 3], &[8]], &[0], &[2, 9, 32, 8], "conv_strip"),
+        case(conv(2, 1), &[&[2, 9, 14, 3], &[8, 3, 3, 3]], &[0], &[2, 5, 7, 8], "conv_strip"),
+        case(conv(1, 1), &[&[2, 9, 14, 3], &[8, 5, 5, 3]], &[0], &[2, 9, 14, 8], "conv_strip"),
+        case(conv(2, 1), &[&[1, 224, 224, 3], &[8, 7, 7, 3]], &[0], &[1, 112, 112, 8], "conv_strip"),
+        case(conv(3, 1), &[&[1, 9, 9, 3], &[8, 3, 3, 3]], &[0], &[1, 3, 3, 8], "conv_general"),
+        case(conv(1, 2), &[&[1, 64, 64, 3], &[8, 3, 3, 3]], &[0], &[1, 64, 64, 8], "conv_general"),
+        case(conv(1, 1), &[&[1, 9, 9, 16], &[8, 3, 3, 8]], &[0], &[1, 9, 9, 8], "conv_general"),
+        case(conv(1, 1), &[&[1, 9, 9, 4], &[6, 3, 3, 2]], &[0], &[1, 9, 9, 6], "conv_grouped"),
+    ])
+}
+
+#[test]
+fn depthwise_convolutions_validate() -> Result {
+    validate(&[
+        case(depthwise(1, 1), &[&[1, 9, 14, 8], &[1, 3, 3, 8], &[8]], &[0], &[1, 9, 14, 8], "depthwise_strip"),
+        case(depthwise(2, 1), &[&[1, 9, 14, 8], &[1, 3, 3, 8], &[8]], &[0], &[1, 5, 7, 8], "depthwise_strip"),
+        case(depthwise(1, 1), &[&[1, 9, 16, 8], &[1, 5, 5, 8], &[8]], &[0], &[1, 9, 16, 8], "depthwise_strip"),
+        case(depthwise(2, 1), &[&[1, 9, 16, 8], &[1, 5, 5, 8], &[8]], &[0], &[1, 5, 8, 8], "depthwise_strip"),
+        case(depthwise(1, 2), &[&[1, 9, 16, 8], &[1, 3, 3, 8]], &[0], &[1, 9, 16, 8], "depthwise_general"),
+        case(depthwise(1, 1), &[&[1, 9, 16, 3], &[1, 3, 3, 6]], &[0], &[1, 9, 16, 6], "depthwise_scalar"),
+        case(depthwise(1, 1), &[&[1, 9, 16, 1], &[1, 3, 3, 6]], &[0], &[1, 9, 16, 6], "conv_strip"),
+    ])
+}
+
+#[test]
+fn transposed_convolutions_validate() -> Result {
+    let op = Op::TransposeConv(TransposeConvOptions { stride_w: 2, stride_h: 2, ..Default::default() });
+    let inputs: [&[usize]; 4] = [&[4], &[5, 3, 3, 6], &[1, 4, 7, 6], &[5]];
+    validate(&[
+        case(op.clone(), &inputs, &[2], &[1, 8, 14, 5], "transpose_conv"),
+        case(op, &[&[4], &[5, 3, 3, 6], &[1, 32, 32, 6]], &[2], &[1, 64, 64, 5], "transpose_conv"),
+    ])
+}
+
+#[test]
+fn products_validate() -> Result {
+    let dense = || Op::FullyConnected(FullyConnectedOptions::default());
+    let matmul = |adj_x, adj_y| Op::BatchMatmul(BatchMatMulOptions { adj_x, adj_y, asymmetric_quantize_inputs: false });
+    let mut cases = vec![
+        case(dense(), &[&[1, 12], &[10, 12], &[10]], &[0], &[1, 10], "gemm"),
+        case(dense(), &[&[9, 12], &[10, 12]], &[0], &[9, 10], "gemm"),
+        case(dense(), &[&[1, 7, 7, 3], &[10, 147]], &[0], &[1, 10], "gemm"),
+        case(dense(), &[&[3, 4], &[10, 6]], &[0], &[2, 10], "gemm"),
+        case(dense(), &[&[9, 12], &[10, 12], &[10]], &[0, 1], &[9, 10], "matmul"),
+        case(dense(), &[&[3, 4], &[10, 6], &[10]], &[0, 1, 2], &[2, 10], "matmul"),
+        case(matmul(false, false), &[&[2, 9, 6], &[6, 10]], &[0], &[2, 9, 10], "gemm"),
+        case(matmul(false, true), &[&[2, 9, 6], &[1, 10, 6]], &[0], &[2, 9, 10], "gemm"),
+        case(matmul(false, true), &[&[2, 9, 6], &[2, 10, 6]], &[0], &[2, 9, 10], "matmul"),
+    ];
+    for adj_x in [false, true] {
+        for adj_y in [false, true] {
+            for rows in [1, 9, 450] {
+                let x = if adj_x { [2, 6, rows] } else { [2, rows, 6] };
+                let y: &[usize] = if adj_y { &[10, 6] } else { &[6, 10] };
+                cases.push(case(matmul(adj_x, adj_y), &[&x, y], &[0, 1], &[2, rows, 10], "matmul"));
+            }
+        }
+    }
+    validate(&cases)
+}
+
+#[test]
+fn pools_validate() -> Result {
+    let mut cases = Vec::new();
+    for (taps, stride) in [(2, 2), (3, 1), (3, 2), (7, 1)] {
+        let options = Pool2DOptions {
+            stride_w: stride,
+            stride_h: stride,
+            filter_width: taps,
+            filter_height: taps,
+            ..Default::default()
+        };
+        let size = 14usize.div_ceil(stride as usize);
+        for op in [Op::AveragePool2d(options.clone()), Op::MaxPool2d(options.clone()), Op::L2Pool2d(options)] {
+            cases.push(case(op, &[&[2, 14, 14, 5]], &[0], &[2, size, size, 5], "pool"));
+        }
+    }
+    validate(&cases)
+}
