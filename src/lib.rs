@@ -7,6 +7,8 @@ mod delegate;
 mod error;
 pub mod gpu;
 pub mod kernels;
+#[cfg(feature = "cli")]
+pub mod npy;
 pub mod ops;
 pub mod options;
 pub mod partition;
