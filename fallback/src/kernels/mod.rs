@@ -5,12 +5,17 @@
 //! kernel calls [`EvalCtx::set_output`] itself.
 
 mod activation;
+mod argminmax;
+mod batch_matmul;
 mod binary;
 mod blocks;
 mod cast;
 mod checks;
+mod compare;
 mod concat;
 mod conv;
+mod conv_3d;
+mod cumsum;
 mod depthwise;
 mod elements;
 mod elementwise;
@@ -18,8 +23,10 @@ mod fixed_point;
 mod fully_connected;
 mod gather;
 mod movement;
+mod normalize;
 mod pad;
 mod pool;
+mod prelu;
 mod quantize;
 mod reduce;
 mod resize;
@@ -28,6 +35,7 @@ mod shape;
 mod slice;
 mod softmax;
 mod support;
+mod transpose_conv;
 
 #[cfg(test)]
 mod movement_tests;
@@ -234,18 +242,25 @@ pub struct CustomRow {
 /// All families' rows.
 const FAMILIES: &[&[Row]] = &[
     activation::ROWS,
+    argminmax::ROWS,
+    batch_matmul::ROWS,
     binary::ROWS,
     blocks::ROWS,
     cast::ROWS,
+    compare::ROWS,
     concat::ROWS,
     conv::ROWS,
+    conv_3d::ROWS,
+    cumsum::ROWS,
     depthwise::ROWS,
     elementwise::ROWS,
     fully_connected::ROWS,
     gather::ROWS,
     movement::ROWS,
+    normalize::ROWS,
     pad::ROWS,
     pool::ROWS,
+    prelu::ROWS,
     quantize::ROWS,
     reduce::ROWS,
     resize::ROWS,
@@ -253,6 +268,7 @@ const FAMILIES: &[&[Row]] = &[
     shape::ROWS,
     slice::ROWS,
     softmax::ROWS,
+    transpose_conv::ROWS,
 ];
 
 /// All families' custom operators.

@@ -35,12 +35,12 @@ pub(crate) fn zip<A: Element, B: Element, R: Element>(
     let (a_shape, b_shape) = (ctx.shape(0)?, ctx.shape(1)?);
     let shape = infer::broadcast(&[a_shape, b_shape]).map_err(mismatch)?;
     expect_shape(ctx, 0, &shape)?;
-    zip_slices(ctx.env.threads, (a, a_shape), (b, b_shape), &shape, ctx.output(0)?, f);
+    zip_into(ctx.env.threads, (a, a_shape), (b, b_shape), &shape, ctx.output(0)?, f);
     Ok(())
 }
 
 /// `out` of shape `shape` = `f` of the elements of `a` and `b`, whose shapes broadcast to `shape`.
-fn zip_slices<A: Element, B: Element, R: Element>(
+pub(crate) fn zip_into<A: Copy + Sync, B: Copy + Sync, R: Send>(
     threads: usize,
     (a, a_shape): (&[A], &[usize]),
     (b, b_shape): (&[B], &[usize]),
@@ -115,7 +115,7 @@ mod tests {
     fn add(a: (&[i32], &[usize]), b: (&[i32], &[usize])) -> Result<Vec<i32>, KernelError> {
         let shape = infer::broadcast(&[a.1, b.1]).map_err(mismatch)?;
         let mut out = vec![0; shape.iter().product()];
-        zip_slices(1, a, b, &shape, &mut out, |a, b| a + b);
+        zip_into(1, a, b, &shape, &mut out, |a, b| a + b);
         Ok(out)
     }
 

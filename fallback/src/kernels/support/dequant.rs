@@ -3,15 +3,38 @@
 use std::borrow::Cow;
 
 use half::{bf16, f16};
-use tflite_wgpu_model::{DType, Quant, QuantKind};
+use tflite_wgpu_model::{DType, Quant, QuantKind, TensorId};
 
 use super::refuse;
 use crate::kernels::{EvalCtx, KernelError};
 use crate::value::Value;
 
-/// Elements of input `i` as floats; see [`float_elements`].
+/// Elements of input `i` as floats; see [`float_elements`]. Scales of blocks are looked up among the tensors.
 pub(crate) fn float_weights<'a>(ctx: &EvalCtx<'a>, i: usize) -> Result<Cow<'a, [f32]>, KernelError> {
-    float_elements(ctx.input(i)?, ctx.input_quant(i), i)
+    match ctx.input_quant(i).map(|quant| &quant.kind) {
+        Some(&QuantKind::Blockwise { scales, zero_points: None, block_size, .. }) => {
+            blockwise(ctx, i, scales, block_size).map(Cow::Owned)
+        }
+        _ => float_elements(ctx.input(i)?, ctx.input_quant(i), i),
+    }
+}
+
+/// Integers with a scale per block; blocks run along the last dimension, whatever axis the file names.
+fn blockwise(ctx: &EvalCtx<'_>, i: usize, scales: TensorId, block: usize) -> Result<Vec<f32>, KernelError> {
+    let (value, stored) = (ctx.input(i)?, ctx.ints(i)?);
+    let missing = || refuse(format!("scales of input {i}"), format!("tensor {scales}"), "a constant float tensor");
+    let tensor = ctx.env.tensors.get(scales.index()).ok_or_else(missing)?;
+    let bytes = tensor.constant().ok_or_else(missing)?;
+    let error = |error| KernelError::Input { input: i, error };
+    let scale = Value::from_constant(tensor.dtype, &tensor.dims, bytes).map_err(error)?;
+    let scale = scale.to_floats().ok_or_else(missing)?;
+    let depth = value.shape().last().copied().unwrap_or(1);
+    if block == 0 || !depth.is_multiple_of(block) || scale.len() != stored.len() / block {
+        let found = format!("{} with blocks of {block}", scale.len());
+        return Err(refuse(format!("scales of input {i}"), found, "one per block"));
+    }
+    let blocks = stored.chunks_exact(block).zip(&scale);
+    Ok(blocks.flat_map(|(block, &scale)| block.iter().map(move |&stored| stored as f32 * scale as f32)).collect())
 }
 
 /// Elements of a float operator's weights: FLOAT32 as it is, 16-bit floats widened, integers times their scales.

@@ -27,6 +27,16 @@ impl<T: Copy + Default + Send + Sync> Columns<T> {
         Self { depth, columns, tiles }
     }
 
+    /// Number of rows.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Number of columns.
+    pub fn column_count(&self) -> usize {
+        self.columns
+    }
+
     /// Number of tiles.
     pub fn tile_count(&self) -> usize {
         self.columns.div_ceil(LANES)

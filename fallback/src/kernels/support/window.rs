@@ -49,6 +49,19 @@ impl Window {
         let last = room.min(self.taps).max(first);
         (first..last, (start + first * self.dilation).saturating_sub(self.before))
     }
+
+    /// For a transposed window, whose output is what [`Window::new`] calls the input: the cells of the operand, of
+    /// which there are `cells`, that reach output cell `at`, each with the tap through which it does, in order.
+    pub fn sources(&self, cells: usize, at: usize) -> impl Iterator<Item = (usize, usize)> {
+        let position = at + self.before;
+        let first = position.saturating_sub((self.taps - 1) * self.dilation).div_ceil(self.stride);
+        let last = (position / self.stride + 1).min(cells);
+        let (stride, dilation) = (self.stride, self.dilation);
+        (first..last).filter_map(move |cell| {
+            let distance = position - cell * stride;
+            distance.is_multiple_of(dilation).then_some((cell, distance / dilation))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +99,23 @@ mod tests {
                 assert_eq!(found.clone().collect::<Vec<_>>(), expected, "{window:?} {out}");
                 assert!(expected.is_empty() || cell(found.start) == Some(first), "{window:?} {out}");
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn sources_are_the_taps_seen_from_the_other_side() -> Result<(), KernelError> {
+        for (input, taps, stride, dilation) in [(5, 3, 1, 1), (5, 4, 2, 2), (3, 7, 1, 1), (7, 2, 3, 1), (4, 3, 1, 4)] {
+            let window = Window::new(input, taps, stride, dilation, Padding::Same)?;
+            let mut pairs = Vec::new();
+            for out in 0..window.output {
+                let (inside, first) = window.inside(out);
+                let cell = |tap| first + (tap - inside.start) * window.dilation;
+                pairs.extend(inside.clone().map(|tap| (cell(tap), out, tap)));
+            }
+            pairs.sort_unstable();
+            let sources = |at| window.sources(window.output, at).map(move |(cell, tap)| (at, cell, tap));
+            assert_eq!((0..input).flat_map(sources).collect::<Vec<_>>(), pairs, "{window:?}");
         }
         Ok(())
     }
