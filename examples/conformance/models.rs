@@ -152,7 +152,7 @@ fn generate(spec: &Json, invocation: usize) -> Res<Value> {
 }
 
 fn random(i: usize, seed: u32) -> u32 {
-    let start = seed.wrapping_mul(0x85eb_ca6b).wrapping_add(0x1656_67b1);
+    let start = seed.wrapping_mul(0x85eb_ca77).wrapping_add(0x1656_67b1);
     let mut x = (i as u32).wrapping_mul(0x9e37_79b1).wrapping_add(start);
     x ^= x >> 16;
     x = x.wrapping_mul(0x85eb_ca6b);

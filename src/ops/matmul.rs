@@ -1,7 +1,5 @@
 //! BATCH_MATMUL, and FULLY_CONNECTED with weights that are not constant.
 
-use std::sync::Arc;
-
 use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::{BatchMatMulOptions, BuiltinOperator, DType, Op, TensorId, infer};
 
@@ -176,7 +174,7 @@ fn float_operand(ctx: &mut LowerCtx<'_>, id: TensorId, storage: Storage) -> Resu
     let (name, dims) = (tensor.name.clone(), tensor.dims.clone());
     let floats = ctx.constant_floats(id)?;
     let value = Value::f32(&dims, &floats).map_err(|_| Reason::Shape("a constant has another size than its shape"))?;
-    let constant = Some(Arc::new(value));
+    let constant = Some(value.into());
     Ok(ctx.region.add_tensor(RegionTensor { name, dtype: DType::Float32, dims, constant, quant: None, storage }))
 }
 
