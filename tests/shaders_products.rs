@@ -1,7 +1,7 @@
 //! Every kernel of convolutions, products and pools that lowering asks for parses, validates, agrees with its row, and
 //! translates to SPIR-V, MSL and HLSL.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use tflite_wgpu::{
     kernels::{self, Dialect, F16Form, Rounding},
@@ -53,7 +53,7 @@ fn region(case: &Case, storage: Storage) -> Result<Region> {
     let mut inputs = Vec::new();
     for (i, dims) in case.inputs.iter().enumerate() {
         let constant = if case.computed.contains(&i) { None } else { Some(Value::zeros(DType::Float32, dims)?) };
-        inputs.push(Some(add(dims, constant.map(Arc::new))));
+        inputs.push(Some(add(dims, constant.map(Into::into))));
     }
     let output = add(&case.output, None);
     region.nodes.push(RegionNode {
