@@ -8,7 +8,7 @@ mod render;
 pub use render::{Dialect, F16Form, RenderError, Rounding, render};
 
 use crate::ops::{
-    arg, binary, conv, cumsum, dense, depthwise, matmul, normalize, pool, reduce, select, softmax, transfer,
+    arg, binary, conv, cumsum, dense, depthwise, matmul, movement, normalize, pool, reduce, select, softmax, transfer,
     transpose_conv, unary,
 };
 
@@ -108,6 +108,7 @@ pub const FAMILIES: &[&[KernelRow]] = &[
     dense::KERNELS,
     matmul::KERNELS,
     pool::KERNELS,
+    movement::KERNELS,
 ];
 
 /// The row of this name.

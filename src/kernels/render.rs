@@ -73,6 +73,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "transpose_conv.wgsl",
     "matmul.wgsl",
     "pool.wgsl",
+    "movement.wgsl"
 ];
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {

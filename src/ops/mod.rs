@@ -7,12 +7,14 @@ pub mod binary;
 pub mod broadcast;
 pub mod cast;
 pub mod compare;
+pub mod concat;
 pub mod conv;
 pub mod cumsum;
 pub mod dense;
 pub mod depthwise;
 mod lower;
 pub mod matmul;
+pub mod movement;
 pub mod normalize;
 pub mod pool;
 pub mod prelu;
@@ -72,6 +74,8 @@ const FAMILIES: &[&[OpRow]] = &[
     dense::ROWS,
     matmul::ROWS,
     pool::ROWS,
+    movement::ROWS,
+    concat::ROWS,
 ];
 
 /// The row of a builtin.
