@@ -1,4 +1,4 @@
-//! The conformance packs through the reference kernels: every case of one invoke, judged with the packs' tolerances.
+//! The conformance packs through the reference kernels: every case, judged with the packs' tolerances.
 //!
 //! `TFLITE_WGPU_CONFORMANCE` names the folder of the packs, `PACKS=ADD,SUB` chooses some, `LIST=20` prints failures.
 //! `floors.txt` says how many cases of a pack pass at least; `RAISE=1` writes what passes now where it is more.
@@ -10,7 +10,7 @@ mod run;
 use std::{env, error::Error, fs, io::Read, path::PathBuf};
 
 use serde_json::Value as Json;
-use tflite_wgpu_fallback::Value;
+use tflite_wgpu_fallback::{Interpreter, Model, Value};
 use tflite_wgpu_model::{Bytes, Program};
 
 use run::Stop;
@@ -83,11 +83,6 @@ fn pack(path: PathBuf) -> Result<Tally, Box<dyn Error>> {
     let mut tally = Tally::default();
     for case in head["cases"].as_array().ok_or("no cases")? {
         let name = case["name"].as_str().ok_or("case without a name")?;
-        let steps = case["steps"].as_array().map_or(0, Vec::len);
-        if steps != 1 {
-            tally.unsupported.push(format!("{name}: {steps} invokes"));
-            continue;
-        }
         match run_case(&mut archive, case, name) {
             Ok(()) => tally.passed += 1,
             Err(Stop::Failed(why)) => tally.failed.push(format!("{name}: {why}")),
@@ -101,29 +96,35 @@ fn run_case(archive: &mut Archive, case: &Json, name: &str) -> Result<(), Stop> 
     let failed = |error: Box<dyn Error>| Stop::Failed(error.to_string());
     let model = file(archive, &format!("{name}/model.tflite")).map_err(failed)?;
     let program = Program::read(Bytes::from(model)).map_err(|error| Stop::Failed(error.to_string()))?;
-    let inputs = tensors(archive, case, name, "in").map_err(failed)?;
-    let expected = tensors(archive, case, name, "out").map_err(failed)?;
-    let found = run::run(&program, inputs)?;
-    if found.len() != expected.len() || found.is_empty() {
-        return Err(Stop::Failed(format!("{} outputs, expected {}", found.len(), expected.len())));
-    }
+    let model = Model::new(program)?;
+    let mut interpreter = Interpreter::builder(&model).build()?;
+    let steps = case["steps"].as_array().ok_or_else(|| Stop::Failed("no steps".to_owned()))?;
     let class = case["tol"].as_str().unwrap_or_default();
-    for (k, (expected, found)) in expected.iter().zip(&found).enumerate() {
-        judge::compare(class, expected, found).map_err(|why| Stop::Failed(format!("output {k}: {why}")))?;
+    for (index, step) in steps.iter().enumerate() {
+        let prefix = if steps.len() == 1 { format!("{name}/") } else { format!("{name}/s{index}_") };
+        let inputs = tensors(archive, &step["inputs"], &format!("{prefix}in")).map_err(failed)?;
+        let expected = tensors(archive, &step["outputs"], &format!("{prefix}out")).map_err(failed)?;
+        let found = run::invoke(&mut interpreter, step["signature"].as_str(), inputs)?;
+        if found.len() != expected.len() || found.is_empty() {
+            return Err(Stop::Failed(format!("{} outputs, expected {}", found.len(), expected.len())));
+        }
+        for (k, (expected, found)) in expected.iter().zip(&found).enumerate() {
+            let compared = judge::compare(class, expected, found);
+            compared.map_err(|why| Stop::Failed(format!("invoke {index}, output {k}: {why}")))?;
+        }
     }
-    Ok(())
+    if steps.is_empty() { Err(Stop::Failed("no invoke".to_owned())) } else { Ok(()) }
 }
 
-/// The inputs (`in`) or outputs (`out`) of the only step of a case.
-fn tensors(archive: &mut Archive, case: &Json, name: &str, kind: &str) -> Result<Vec<Value>, Box<dyn Error>> {
-    let key = if kind == "in" { "inputs" } else { "outputs" };
-    let list = case["steps"][0][key].as_array().ok_or("step without tensors")?;
+/// The tensors of one side of a step; their files' names start with `prefix`.
+fn tensors(archive: &mut Archive, list: &Json, prefix: &str) -> Result<Vec<Value>, Box<dyn Error>> {
+    let list = list.as_array().ok_or("step without tensors")?;
     let tensor = |(k, tensor): (usize, &Json)| {
         let dtype = npy::dtype(tensor["dtype"].as_str().unwrap_or_default())?;
         if dtype == tflite_wgpu_model::DType::String {
-            return npy::read_strings(&file(archive, &format!("{name}/{kind}_{k}.json"))?);
+            return npy::read_strings(&file(archive, &format!("{prefix}_{k}.json"))?);
         }
-        npy::read(dtype, &file(archive, &format!("{name}/{kind}_{k}.npy"))?)
+        npy::read(dtype, &file(archive, &format!("{prefix}_{k}.npy"))?)
     };
     list.iter().enumerate().map(tensor).collect()
 }
