@@ -196,7 +196,8 @@ fn tensor_ids(part: &str, list: Option<flatbuffers::Vector<'_, i32>>, count: usi
     ids.map(|(i, index)| position(format!("{part} {i}"), i64::from(index), count).map(TensorId::from_index)).collect()
 }
 
-/// A constant of no elements has no buffer, as a tensor that is computed; it is one if nothing else gives its value.
+/// A constant that stores no elements (an empty one, or a sparse one of zeros) has no buffer, as a tensor that is
+/// computed; it is one if nothing else gives its value.
 fn mark_empty_constants(graph: &mut Graph) {
     let mut given = vec![false; graph.tensors.len()];
     for &TensorId(tensor) in graph.nodes.iter().flat_map(|n| &n.outputs).flatten().chain(&graph.inputs) {
@@ -204,7 +205,8 @@ fn mark_empty_constants(graph: &mut Graph) {
             *given = true;
         }
     }
-    let is_empty = |t: &Tensor| t.data == Data::Computed && t.dims.contains(&0) && t.shape.dims().is_some();
+    let stores_nothing = |t: &Tensor| t.sparsity.is_some() || t.dims.contains(&0) && t.shape.dims().is_some();
+    let is_empty = |t: &Tensor| t.data == Data::Computed && stores_nothing(t);
     for (tensor, _) in graph.tensors.iter_mut().zip(given).filter(|(t, given)| !given && is_empty(t)) {
         if tensor.dtype.bits().is_some() {
             tensor.data = Data::Constant(Bytes::default());

@@ -220,6 +220,25 @@ fn sparsity() {
     assert_eq!(negative, format!("{at}sparse index: found -7, expected 0 or more"));
 }
 
+#[test]
+fn sparse_zeros_are_a_constant() -> Result<(), crate::Error> {
+    let mut graph = GraphBuilder::new();
+    let dimensions =
+        vec![SparsityDimension::Dense { size: 1 }, SparsityDimension::Csr { segments: vec![0, 0], indices: vec![] }];
+    graph.tensor(Tensor {
+        name: "zeros".to_owned(),
+        dtype: F32,
+        dims: vec![1, 4],
+        shape: Shape::known(&[1, 4]),
+        quant: None,
+        sparsity: Some(Sparsity { traversal_order: vec![0, 1], block_map: vec![], dimensions }),
+        data: Data::Constant(crate::Bytes::default()),
+    });
+    let program = Program::read(ModelBuilder::new().subgraph(graph).finish()?.into())?;
+    assert_eq!(program.subgraphs[0].tensors[0].data, Data::Constant(crate::Bytes::default()));
+    Ok(())
+}
+
 /// A file with one node, written without the crate's own writer.
 fn one_node(code: i32, old_code: i8, custom: Option<&str>, node: &OperatorArgs<'_>) -> Vec<u8> {
     let mut b = FlatBufferBuilder::new();
