@@ -10,6 +10,7 @@ pub mod kernels;
 mod memory;
 mod model;
 mod node;
+mod propagate;
 mod schedule;
 mod value;
 

@@ -1,8 +1,11 @@
 //! Partitions of the delegate: shapes, values, results, and what happens when it fails.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
-use tflite_wgpu_model::{DType, TensorId};
+use tflite_wgpu_model::{DType, Data, SubgraphId, TensorId};
 
 use super::{Executor, Scope};
 use crate::{
@@ -10,6 +13,7 @@ use crate::{
     delegate::{Delegate, DelegateError, Fallback, Handle, Input, Partition, PartitionInput, PartitionIo},
     error::{Cause, Error, Operand},
     memory::Shared,
+    propagate::Known,
     value::{Value, ValueError},
 };
 
@@ -34,11 +38,27 @@ type TensorType = (DType, Vec<usize>);
 /// What the delegate said for certain shapes.
 #[derive(Clone)]
 struct Prepared {
-    inputs: Vec<TensorType>,
-    /// Values of the shape inputs.
-    values: Vec<Shared>,
+    /// Types, shapes and, of shape inputs, values.
+    inputs: Vec<(DType, Vec<usize>, Option<Shared>)>,
     /// Types and shapes of the outputs; `None` when it cannot run these shapes.
     outputs: Option<Vec<TensorType>>,
+}
+
+/// What is known of an input when a partition is prepared.
+struct Given<'a> {
+    dtype: DType,
+    shape: &'a [usize],
+    value: Option<&'a Shared>,
+}
+
+impl Prepared {
+    fn is_for(&self, given: &[Given<'_>]) -> bool {
+        let same = |((dtype, shape, value), given): (&(DType, Vec<usize>, Option<Shared>), &Given<'_>)| {
+            let values = value.as_ref().map(Shared::value) == given.value.map(Shared::value);
+            *dtype == given.dtype && shape == given.shape && values
+        };
+        self.inputs.len() == given.len() && self.inputs.iter().zip(given).all(same)
+    }
 }
 
 impl Delegated {
@@ -167,27 +187,56 @@ impl Executor {
             inputs.filter(|(tensor, _)| partition.shape_inputs.contains(tensor)).map(|(_, content)| content)
         };
         self.bring(deciding()).await?;
-        let values: Vec<Shared> = deciding().filter_map(|content| content.host().cloned()).collect();
+        let inputs: Vec<Given<'_>> = contents
+            .iter()
+            .zip(&partition.inputs)
+            .map(|(content, tensor)| Given {
+                dtype: content.dtype(),
+                shape: content.shape(),
+                value: content.host().filter(|_| partition.shape_inputs.contains(tensor)),
+            })
+            .collect();
+        self.prepare_for(index, partition, &inputs)
+    }
+
+    /// Prepares the partitions whose inputs' shapes are known before anything runs.
+    pub(crate) fn prepare_known(&mut self, known: &HashMap<SubgraphId, Vec<Known>>) -> Result<(), Error> {
+        let partitions = Arc::clone(&self.partitions);
+        let model = self.model.clone();
+        for (index, partition) in partitions.iter().enumerate().filter(|(_, p)| p.shape_inputs.is_empty()) {
+            let Some(known) = known.get(&partition.subgraph) else { continue };
+            let Some(graph) = model.program().graph(partition.subgraph) else { continue };
+            let given = |tensor: &TensorId| {
+                let shape = known.get(tensor.index())?.shape.as_deref()?;
+                Some(Given { dtype: graph.tensors.get(tensor.index())?.dtype, shape, value: None })
+            };
+            if let Some(inputs) = partition.inputs.iter().map(given).collect::<Option<Vec<_>>>() {
+                self.prepare_for(index, partition, &inputs)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare_for(
+        &mut self,
+        index: usize,
+        partition: &Partition,
+        given: &[Given<'_>],
+    ) -> Result<Option<Vec<TensorType>>, Error> {
         let Some(delegated) = &mut self.delegated else { return Ok(None) };
-        let Some(state) = delegated.states.get_mut(index) else { return Ok(None) };
-        let same = |prepared: &Prepared| {
-            let mut shapes = prepared.inputs.iter().zip(contents);
-            let mut known = prepared.values.iter().zip(&values);
-            shapes.all(|((dtype, shape), content)| *dtype == content.dtype() && shape == content.shape())
-                && known.all(|(a, b)| a.value() == b.value())
-        };
-        if let Some(prepared) = state.prepared.as_ref().filter(|prepared| same(prepared)) {
+        let Some(state) = delegated.states.get_mut(index).filter(|state| !state.off) else { return Ok(None) };
+        if let Some(prepared) = state.prepared.as_ref().filter(|prepared| prepared.is_for(given)) {
             return Ok(prepared.outputs.clone());
         }
         let inputs: Vec<PartitionInput<'_>> = partition
             .inputs
             .iter()
-            .zip(contents)
-            .map(|(&tensor, content)| PartitionInput {
+            .zip(given)
+            .map(|(&tensor, given)| PartitionInput {
                 tensor,
-                dtype: content.dtype(),
-                shape: content.shape(),
-                value: content.host().map(Shared::value).filter(|_| partition.shape_inputs.contains(&tensor)),
+                dtype: given.dtype,
+                shape: given.shape,
+                value: given.value.map(Shared::value),
             })
             .collect();
         let outputs = match delegated.delegate.prepare(index, &inputs) {
@@ -206,8 +255,9 @@ impl Executor {
                 None
             }
         };
-        let types = contents.iter().map(|content| (content.dtype(), content.shape().to_vec())).collect();
-        state.prepared = Some(Prepared { inputs: types, values, outputs: outputs.clone() });
+        let owned = |given: &Given<'_>| (given.dtype, given.shape.to_vec(), given.value.cloned());
+        let inputs = given.iter().map(owned).collect();
+        state.prepared = Some(Prepared { inputs, outputs: outputs.clone() });
         Ok(outputs)
     }
 
@@ -258,8 +308,7 @@ impl Executor {
         for (tensor, written) in written {
             let output = partition.outputs.iter().position(|&output| output == tensor).and_then(|i| types.get(i));
             let state = partition.inputs.iter().position(|&input| input == tensor).and_then(|i| contents.get(i));
-            let variable =
-                scope.graph.tensors.get(tensor.index()).filter(|t| t.data == tflite_wgpu_model::Data::Variable);
+            let variable = scope.graph.tensors.get(tensor.index()).filter(|t| t.data == Data::Variable);
             let known = match (output, state.filter(|_| variable.is_some())) {
                 (Some((dtype, shape)), _) => (*dtype, shape.clone()),
                 (None, Some(state)) => (state.dtype(), state.shape().to_vec()),

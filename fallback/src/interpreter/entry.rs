@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tflite_wgpu_model::{Graph, Shape, SubgraphId, Tensor, TensorId};
+use tflite_wgpu_model::{Dim, Graph, Shape, SubgraphId, Tensor, TensorId};
 
 use super::{Interpreter, TensorInfo};
 use crate::{
@@ -18,13 +18,21 @@ pub(super) struct Entry {
     pub(super) inputs: Vec<EntryInput>,
     /// Values of the outputs after an invoke.
     pub(super) outputs: Vec<Option<Shared>>,
-    /// Shapes of the outputs for the present shapes of the inputs, as far as they are known; `None` when inputs were
-    /// resized since.
-    pub(super) known: Option<Vec<Option<Vec<usize>>>>,
+    /// What `allocate_tensors` has found.
+    pub(super) known: Option<KnownOutputs>,
+}
+
+/// Shapes of the outputs, as far as they are known, for certain shapes of the inputs.
+pub(super) struct KnownOutputs {
+    pub(super) inputs: Vec<Vec<usize>>,
+    pub(super) outputs: Vec<Option<Vec<usize>>>,
 }
 
 /// One input.
 pub(super) struct EntryInput {
+    /// Its shape in the file.
+    file_dims: Vec<usize>,
+    /// Its shape while it has no value.
     pub(super) dims: Vec<usize>,
     pub(super) value: Option<Shared>,
 }
@@ -32,7 +40,8 @@ pub(super) struct EntryInput {
 impl Entry {
     pub(super) fn new(graph: &Graph) -> Self {
         let dims = |id: &TensorId| graph.tensors.get(id.index()).map(|tensor| tensor.dims.clone()).unwrap_or_default();
-        let inputs = graph.inputs.iter().map(|id| EntryInput { dims: dims(id), value: None }).collect();
+        let inputs =
+            graph.inputs.iter().map(|id| EntryInput { file_dims: dims(id), dims: dims(id), value: None }).collect();
         Self { inputs, outputs: vec![None; graph.outputs.len()], known: None }
     }
 }
@@ -79,9 +88,9 @@ impl Interpreter {
     pub(super) fn output_infos(&self, subgraph: SubgraphId) -> Vec<TensorInfo<'_>> {
         let entry = self.entry(subgraph);
         let info = |(i, (id, tensor)): (usize, (TensorId, _))| {
-            let value = entry.and_then(|entry| entry.outputs.get(i)?.as_ref()).map(|value| value.value().shape());
-            let known = || entry?.known.as_ref()?.get(i)?.as_deref();
-            info(id, tensor, value.or_else(known).map(Shape::known))
+            let value = entry.and_then(|entry| entry.outputs.get(i)?.as_ref());
+            let value = value.map(|value| Shape::known(value.value().shape()));
+            info(id, tensor, value.or_else(|| entry?.known_shape(i, tensor)))
         };
         self.tensors(subgraph, Side::Output).into_iter().enumerate().map(info).collect()
     }
@@ -95,7 +104,8 @@ impl Interpreter {
     pub(super) fn resize(&mut self, subgraph: SubgraphId, i: usize, dims: &[usize]) -> Result<(), Error> {
         let (entry, i) = self.entry_input(subgraph, i)?;
         if entry.inputs[i].shape() != dims {
-            entry.inputs[i] = EntryInput { dims: dims.to_vec(), value: None };
+            entry.inputs[i].dims = dims.to_vec();
+            entry.inputs[i].value = None;
             entry.reshaped();
         }
         Ok(())
@@ -110,7 +120,8 @@ impl Interpreter {
         if entry.inputs[i].shape() != dims {
             entry.reshaped();
         }
-        entry.inputs[i] = EntryInput { dims, value: Some(shared) };
+        entry.inputs[i].dims = dims;
+        entry.inputs[i].value = Some(shared);
         Ok(())
     }
 
@@ -158,9 +169,23 @@ impl Interpreter {
 }
 
 impl Entry {
-    /// Forgets what depended on the inputs' shapes.
+    /// The inputs' shapes now.
+    pub(super) fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.inputs.iter().map(|input| input.shape().to_vec()).collect()
+    }
+
+    /// What is known of output `i` before an invoke; `None` when that is what the file says.
+    fn known_shape(&self, i: usize, tensor: &Tensor) -> Option<Shape> {
+        let known = self.known.as_ref().filter(|known| known.inputs == self.input_shapes());
+        if let Some(shape) = known.and_then(|known| known.outputs.get(i)?.as_ref()) {
+            return Some(Shape::known(shape));
+        }
+        let as_in_file = self.inputs.iter().all(|input| input.shape() == input.file_dims);
+        (!as_in_file).then(|| Shape(vec![Dim::Unknown; tensor.dims.len()]))
+    }
+
+    /// Forgets results that belong to other shapes.
     fn reshaped(&mut self) {
-        self.known = None;
         self.outputs.iter_mut().for_each(|output| *output = None);
     }
 }

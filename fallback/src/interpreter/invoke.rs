@@ -8,13 +8,14 @@ use std::{
 
 use tflite_wgpu_model::{Data, SubgraphId};
 
-use super::Interpreter;
+use super::{Interpreter, entry::KnownOutputs};
 use crate::{
     content::Content,
     delegate::Fallback,
     error::Error,
     executor::{Frame, Resources},
     memory::Shared,
+    propagate::{Known, Propagation},
 };
 
 /// What an invoke changes and a second try must find as it was.
@@ -24,7 +25,26 @@ struct Snapshot {
 }
 
 impl Interpreter {
+    /// Allocates inputs, works out the shapes that follow from theirs, and tells partitions those that concern them.
     pub(super) fn allocate(&mut self, subgraph: SubgraphId) -> Result<(), Error> {
+        self.allocate_inputs(subgraph)?;
+        let Some(entry) = self.entry(subgraph) else { return Ok(()) };
+        let inputs = entry.input_shapes();
+        if entry.known.as_ref().is_some_and(|known| known.inputs == inputs) {
+            return Ok(());
+        }
+        let model = self.model().clone();
+        let mut propagation = Propagation::new(&model);
+        let given = inputs.iter().map(|shape| Known::shaped(Some(shape.clone()))).collect();
+        let outputs = propagation.run(subgraph, given)?.into_iter().map(|known| known.shape).collect();
+        self.executor.prepare_known(&propagation.shapes)?;
+        if let Some(entry) = self.entries.get_mut(subgraph.index()).and_then(Option::as_mut) {
+            entry.known = Some(KnownOutputs { inputs, outputs });
+        }
+        Ok(())
+    }
+
+    fn allocate_inputs(&mut self, subgraph: SubgraphId) -> Result<(), Error> {
         let inputs = self.entry(subgraph).map_or(0, |entry| entry.inputs.len());
         for i in 0..inputs {
             self.allocate_input(subgraph, i)?;
@@ -37,7 +57,7 @@ impl Interpreter {
     }
 
     pub(super) async fn run_entry(&mut self, subgraph: SubgraphId) -> Result<(), Error> {
-        self.allocate(subgraph)?;
+        self.allocate_inputs(subgraph)?;
         let mut inputs = Vec::new();
         for (i, input) in
             self.entry(subgraph).map(|entry| entry.inputs.as_slice()).unwrap_or_default().iter().enumerate()

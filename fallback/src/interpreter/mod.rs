@@ -86,11 +86,11 @@ impl Interpreter {
         &self.executor.model
     }
 
-    /// Allocates the inputs and works out what shapes are known before the first invoke. [`Interpreter::invoke`] does
-    /// the same where it has to.
+    /// Allocates the inputs and works out which shapes follow from theirs, so that [`Interpreter::outputs`] knows them
+    /// and the delegate is prepared before the first invoke. [`Interpreter::invoke`] runs without it too.
     ///
     /// # Errors
-    /// When shapes contradict each other or inputs exceed the memory limit.
+    /// When shapes contradict each other, inputs exceed the memory limit, or the delegate fails for good.
     pub fn allocate_tensors(&mut self) -> Result<(), Error> {
         self.allocate(SubgraphId(0))
     }
