@@ -88,7 +88,8 @@ fn expressions(op: &Op) -> Option<(&'static str, &'static str)> {
         Op::LogicalOr => ("", "a | b"),
         Op::Prelu => ("select(b * a, a, a >= vec4<f32>(0.0))", ""),
         Op::Equal => ("vec4<i32>(a == b)", "vec4<i32>(a == b)"),
-        Op::NotEqual => ("vec4<i32>(a != b)", "vec4<i32>(a != b)"),
+        // Adapters differ in what `!=` says of NaN.
+        Op::NotEqual => ("vec4<i32>(!(a == b))", "vec4<i32>(a != b)"),
         Op::Less => ("vec4<i32>(a < b)", "vec4<i32>(a < b)"),
         Op::LessEqual => ("vec4<i32>(a <= b)", "vec4<i32>(a <= b)"),
         Op::Greater => ("vec4<i32>(a > b)", "vec4<i32>(a > b)"),

@@ -36,7 +36,7 @@ fn expression(from_int: bool, to: DType) -> &'static str {
         (false, DType::UInt8) => "to_int(v, 0.0, 255.0, 255)",
         (false, DType::Int8) => "to_int(v, -128.0, 127.0, 127)",
         (false, DType::Int16) => "to_int(v, -32768.0, 32767.0, 32767)",
-        (false, DType::Bool) => "vec4<i32>(v != vec4<f32>(0.0))",
+        (false, DType::Bool) => "vec4<i32>(!(v == vec4<f32>(0.0)))",
         (false, _) => "to_int(v, -2147483648.0, 2147483520.0, 2147483647)",
     }
 }
