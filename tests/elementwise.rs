@@ -196,18 +196,8 @@ fn powers_and_angles_of_all_signs() -> TestResult {
 #[test]
 fn every_broadcast() -> TestResult {
     let out = [2, 3, 4, 5];
-    let operands: [&[usize]; 10] = [
-        &[2, 3, 4, 5],
-        &[5],
-        &[],
-        &[1],
-        &[2, 3, 4, 1],
-        &[3, 1, 5],
-        &[3, 1, 1],
-        &[2, 1, 4, 5],
-        &[2, 1, 1, 1],
-        &[4, 1],
-    ];
+    let operands: [&[usize]; 10] =
+        [&[2, 3, 4, 5], &[5], &[], &[1], &[2, 3, 4, 1], &[3, 1, 5], &[3, 1, 1], &[2, 1, 4, 5], &[2, 1, 1, 1], &[4, 1]];
     for (i, operand) in operands.into_iter().enumerate() {
         for other in [&out[..], &[2, 1, 4, 1]] {
             let Ok(result) = infer::broadcast(&[operand, other]) else { continue };
@@ -338,8 +328,12 @@ fn casts() -> TestResult {
         Ok(match dtype {
             DType::Float32 => Value::f32(&dims, &numbers)?,
             DType::Int32 => Value::i32(&dims, &numbers.iter().map(|&x| x as i32 * 7).collect::<Vec<_>>())?,
-            DType::Int64 => Value::from_slice(dtype, &dims, &numbers.iter().map(|&x| x as i64 * 7).collect::<Vec<_>>())?,
-            DType::Int16 => Value::from_slice(dtype, &dims, &numbers.iter().map(|&x| x as i16 * 7).collect::<Vec<_>>())?,
+            DType::Int64 => {
+                Value::from_slice(dtype, &dims, &numbers.iter().map(|&x| x as i64 * 7).collect::<Vec<_>>())?
+            }
+            DType::Int16 => {
+                Value::from_slice(dtype, &dims, &numbers.iter().map(|&x| x as i16 * 7).collect::<Vec<_>>())?
+            }
             DType::Int8 => Value::from_slice(dtype, &dims, &numbers.iter().map(|&x| x as i8).collect::<Vec<_>>())?,
             DType::UInt8 => Value::from_slice(dtype, &dims, &numbers.iter().map(|&x| x as u8).collect::<Vec<_>>())?,
             _ => bools(91, &dims)?,
