@@ -3,8 +3,15 @@
 
 mod common;
 
-use common::{check, floats, random};
-use tflite_wgpu_fallback::Value;
+use std::sync::Arc;
+
+use common::{check, floats, random, run_with};
+use tflite_wgpu::{
+    DelegateOptions, GpuDelegate, compare,
+    gpu::{DeviceOptions, GpuDevice},
+    tuning::{AdapterClass, Tuning},
+};
+use tflite_wgpu_fallback::{Interpreter, Model, Value};
 use tflite_wgpu_model::*;
 
 type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -14,8 +21,8 @@ const I: DType = DType::Int32;
 const L: DType = DType::Int64;
 const B: DType = DType::Bool;
 
-/// A model of one operator with one input, and constants behind it.
-fn run(op: &Op, input: &Value, axes: &[i32], output: (DType, &[usize])) -> TestResult {
+/// A model of one operator with one input, and axes as a constant behind it where there are any.
+fn program(op: &Op, input: &Value, axes: &[i32], output: (DType, &[usize])) -> Program {
     let mut graph = GraphBuilder::new();
     let mut inputs = vec![Some(graph.input("x", input.dtype(), input.shape()))];
     if !axes.is_empty() {
@@ -23,8 +30,12 @@ fn run(op: &Op, input: &Value, axes: &[i32], output: (DType, &[usize])) -> TestR
     }
     let result = graph.op(op.clone(), &inputs, &[("result", output.0, output.1)]);
     graph.output(result);
+    ModelBuilder::new().subgraph(graph).program()
+}
+
+fn run(op: &Op, input: &Value, axes: &[i32], output: (DType, &[usize])) -> TestResult {
     let name = format!("{op:?} {} {:?} {axes:?}", input.dtype(), input.shape());
-    check(&name, &ModelBuilder::new().subgraph(graph).program(), std::slice::from_ref(input))
+    check(&name, &program(op, input, axes, output), std::slice::from_ref(input))
 }
 
 fn ints(seed: u32, dims: &[usize]) -> TestResult<Value> {
@@ -189,6 +200,52 @@ fn running_sums() -> TestResult {
                 run(&op, &ints(51, dims)?, &[axis as i32], (I, dims))?;
                 run(&op, &longs(52, dims)?, &[axis as i32], (L, dims))?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// The kernels that adapters with cheap barriers and native halves get, run on the adapter at hand.
+#[test]
+fn hardware_classes_compute_the_same() -> TestResult {
+    if common::device()?.is_none() {
+        return Ok(());
+    }
+    let dims = &[2, 3, 130][..];
+    let long = &[1, 64, 64, 5][..];
+    let ring = &[5, 8][..];
+    let keep = || ReducerOptions { keep_dims: true };
+    let cases: [(Op, &[usize], &[i32], &[usize]); 8] = [
+        (Op::Softmax(SoftmaxOptions { beta: 1.0 }), dims, &[], dims),
+        (Op::LogSoftmax, dims, &[], dims),
+        (Op::L2Normalization(L2NormOptions::default()), dims, &[], dims),
+        (Op::Softmax(SoftmaxOptions { beta: 2.0 }), ring, &[], ring),
+        (Op::Mean(keep()), long, &[1, 2], &[1, 1, 1, 5]),
+        (Op::Mean(keep()), &[1, 8192], &[1], &[1, 1]),
+        (Op::ReduceMax(keep()), long, &[0, 1, 2, 3], &[1, 1, 1, 1]),
+        (Op::Cumsum(CumsumOptions { exclusive: false, reverse: true }), dims, &[1], dims),
+    ];
+    for (precision, tolerance) in [("precision=f32", compare::F32), ("precision=f16", compare::F16_OPERATOR)] {
+        let mut device = pollster::block_on(GpuDevice::open(&DeviceOptions::default()))?;
+        let typed = device.summary.shader_f16;
+        let exclusive = Arc::get_mut(&mut device).ok_or("the device is shared")?;
+        exclusive.tuning = Tuning::of(AdapterClass::Discrete, typed, true);
+        for (op, dims, axes, out) in &cases {
+            let input = random(60, dims)?;
+            let program = program(op, &input, axes, (F, out));
+            let model = Model::new(program)?;
+            let mut cpu = Interpreter::builder(&model).build()?;
+            let expected = run_with(&mut cpu, std::slice::from_ref(&input))?;
+            let options = DelegateOptions::parse(["device=gpu", precision])?;
+            let delegate = GpuDelegate::with_device(Arc::clone(&device), options);
+            let report = delegate.report();
+            let mut gpu = Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
+            let found = run_with(&mut gpu, std::slice::from_ref(&input))?;
+            let name = format!("{op:?} {dims:?} {precision}");
+            assert_eq!(report.lock().map_err(|_| "poisoned")?.gpu_nodes(), 1, "{name}");
+            assert!(gpu.fallbacks().is_empty(), "{name}");
+            let (cpu, gpu) = (expected.first().ok_or("no output")?, found.first().ok_or("no output")?);
+            compare::compare(cpu, gpu, &tolerance).map_err(|e| format!("{name}: {e}"))?;
         }
     }
     Ok(())
