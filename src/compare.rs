@@ -170,7 +170,7 @@ fn floats(reference: &[f64], found: &[f64], tolerance: &Tolerance) -> Result<Fig
     let mut figures = Figures::default();
     let (mut dot, mut a2, mut b2, mut noise, mut sum) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for (i, (&a, &b)) in reference.iter().zip(found).enumerate() {
-        let beyond = tolerance.half_range && !(a.abs() <= HALF_MAX);
+        let beyond = tolerance.half_range && (a.is_nan() || a.abs() > HALF_MAX);
         if beyond {
             continue;
         }

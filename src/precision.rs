@@ -18,7 +18,7 @@ pub fn assign(region: &mut Region, precision: Precision) {
         tensor.storage = match tensor.dtype {
             DType::Float32 | DType::Float16 | DType::BFloat16 | DType::Float64 => {
                 let fits = |value: &tflite_wgpu_fallback::Value| {
-                    value.as_slice::<f32>().is_ok_and(|v| v.iter().all(|x| !(x.abs() > HALF_MAX)))
+                    value.as_slice::<f32>().is_ok_and(|v| v.iter().all(|x| x.is_nan() || x.abs() <= HALF_MAX))
                         || value.dtype() == DType::Float16
                 };
                 let fits = tensor.constant.as_deref().is_none_or(fits);

@@ -205,6 +205,9 @@ fn running_sums() -> TestResult {
     Ok(())
 }
 
+/// An operator, the dimensions of its input, its axes, the dimensions of its output.
+type Case<'a> = (Op, &'a [usize], &'a [i32], &'a [usize]);
+
 /// The kernels that adapters with cheap barriers and native halves get, run on the adapter at hand.
 #[test]
 fn hardware_classes_compute_the_same() -> TestResult {
@@ -215,7 +218,7 @@ fn hardware_classes_compute_the_same() -> TestResult {
     let long = &[1, 64, 64, 5][..];
     let ring = &[5, 8][..];
     let keep = || ReducerOptions { keep_dims: true };
-    let cases: [(Op, &[usize], &[i32], &[usize]); 8] = [
+    let cases: [Case<'_>; 8] = [
         (Op::Softmax(SoftmaxOptions { beta: 1.0 }), dims, &[], dims),
         (Op::LogSoftmax, dims, &[], dims),
         (Op::L2Normalization(L2NormOptions::default()), dims, &[], dims),

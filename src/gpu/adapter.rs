@@ -141,7 +141,7 @@ pub(super) fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         shader_f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         max_buffer_bytes: limits.max_buffer_size,
-        max_binding_bytes: limits.max_storage_buffer_binding_size as u64,
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
     }
 }

@@ -180,7 +180,7 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
 
 /// Elements of the parts into which a long row of full texels is cut; the parts are then folded as rows.
 fn row_part(channels: usize) -> Option<usize> {
-    if channels < 1024 || channels % 4 != 0 {
+    if channels < 1024 || !channels.is_multiple_of(4) {
         return None;
     }
     divisor(channels / 4, 8).map(|texels| texels * 4)
@@ -188,7 +188,7 @@ fn row_part(channels: usize) -> Option<usize> {
 
 /// The smallest divisor of `n` that is at least `least`, if it is not much larger.
 fn divisor(n: usize, least: usize) -> Option<usize> {
-    (least..=(least * 16).min(n / 2)).find(|d| n % d == 0)
+    (least..=(least * 16).min(n / 2)).find(|d| n.is_multiple_of(*d))
 }
 
 /// Merges neighbours and drops dimensions of one.
