@@ -199,6 +199,11 @@ impl GpuDelegate {
         let Some(ready) = prepared.ready.as_ref() else { return Ok(()) };
         let executable = Arc::clone(&ready.executable);
         self.handles.settle(&executable)?;
+        if let Some(times) = executable.step_times()
+            && let Some(slot) = report::lock(&self.report).partitions.get_mut(index)
+        {
+            slot.step_times = times;
+        }
         for (id, buffer) in &ready.buffers {
             let read = match io.input(*id) {
                 Some(Input::Handle(handle)) if border.device_inputs.contains(id) => Some(handle),
@@ -263,7 +268,11 @@ impl GpuDelegate {
             buffers.insert(id, buffer);
         }
         let scope = format!("{subgraph}");
-        let executable = Arc::new(Executable::new(&device, plan, &self.store, &scope, &buffers)?);
+        let mut executable = Executable::new(&device, plan, &self.store, &scope, &buffers)?;
+        if self.options.time_steps {
+            executable.time_steps();
+        }
+        let executable = Arc::new(executable);
         if let Some(slot) = report::lock(&self.report).partitions.get_mut(index) {
             *slot = PartitionReport::new(&part.partition, executable.plan());
         }

@@ -83,6 +83,8 @@ pub struct DelegateOptions {
     pub limits: DeviceLimits,
     /// Force typed (true) or packed (false) halves.
     pub typed_f16: Option<bool>,
+    /// Whether each step's time on the device is measured and reported.
+    pub time_steps: bool,
     /// At most this many partitions, the largest first.
     pub max_delegated_partitions: Option<usize>,
     /// Smaller partitions stay on the CPU.
@@ -103,6 +105,7 @@ impl Default for DelegateOptions {
             gpu_nodes: None,
             limits: DeviceLimits::default(),
             typed_f16: None,
+            time_steps: false,
             max_delegated_partitions: None,
             min_nodes_per_partition: 1,
         }
@@ -122,6 +125,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("gpu_nodes", "FIRST..LAST, both included"),
     ("limits", "adapter or webgpu-default"),
     ("f16", "packed or typed"),
+    ("time_steps", "true or false"),
     ("max_delegated_partitions", "a number"),
     ("min_nodes_per_partition", "a number"),
 ];
@@ -219,6 +223,7 @@ impl DelegateOptions {
                     _ => return None,
                 }
             }
+            "time_steps" => self.time_steps = value.parse().ok()?,
             "max_delegated_partitions" => self.max_delegated_partitions = Some(value.parse().ok()?),
             "min_nodes_per_partition" => self.min_nodes_per_partition = value.parse().ok()?,
             _ => return None,

@@ -52,6 +52,9 @@ pub struct PartitionReport {
     pub nodes: Vec<NodeId>,
     /// The plan's steps; empty until the partition has run.
     pub steps: Vec<Step>,
+    /// Best time of each step on the device in nanoseconds, all invokes but the last; empty unless `time_steps` is set
+    /// and the adapter has timestamps.
+    pub step_times: Vec<f64>,
     /// Different pipelines of the plan.
     pub pipelines: usize,
     /// Bytes of the arena.
@@ -69,6 +72,7 @@ impl PartitionReport {
             subgraph: partition.subgraph,
             nodes: partition.nodes.clone(),
             steps: Vec::new(),
+            step_times: Vec::new(),
             pipelines: 0,
             arena_bytes: 0,
             live_bytes: 0,

@@ -12,6 +12,7 @@ use super::{
     buffers::{DeviceBuffer, Kind, WeightStore},
     device::GpuDevice,
     pipelines::Pipeline,
+    timing::StepTimer,
 };
 use crate::{
     error::Error,
@@ -44,6 +45,7 @@ pub struct Executable {
     arena: DeviceBuffer,
     readback: Option<DeviceBuffer>,
     dispatches: Vec<Dispatch>,
+    timer: Option<StepTimer>,
     // Bind groups refer to these; the fields keep their counts.
     _buffers: Vec<Arc<DeviceBuffer>>,
     _params: DeviceBuffer,
@@ -101,12 +103,22 @@ impl Executable {
         let readback = (read > 0).then(|| DeviceBuffer::new(device, Kind::Readback, read, None));
         device.check()?;
         let device = Arc::clone(device);
-        Ok(Self { device, plan, arena, readback, dispatches, _buffers: buffers, _params: params })
+        Ok(Self { device, plan, arena, readback, dispatches, timer: None, _buffers: buffers, _params: params })
     }
 
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// From now on keeps each step's best time, where the adapter has timestamps. A timed invoke is slower as a whole.
+    pub fn time_steps(&mut self) {
+        self.timer = StepTimer::new(&self.device, self.dispatches.len());
+    }
+
+    /// Best time of each step so far in nanoseconds, after [`Executable::time_steps`].
+    pub fn step_times(&self) -> Option<Vec<f64>> {
+        self.timer.as_ref().map(StepTimer::best)
     }
 
     /// Copies one border buffer into another on the device.
@@ -147,12 +159,21 @@ impl Executable {
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for dispatch in &self.dispatches {
+            if let Some(timer) = &self.timer {
+                timer.mark(&mut pass, None);
+            }
+            for (i, dispatch) in self.dispatches.iter().enumerate() {
                 pass.set_pipeline(&dispatch.pipeline.pipeline);
                 pass.set_bind_group(0, &dispatch.bind_group, &[]);
                 let [x, y, z] = dispatch.groups;
                 pass.dispatch_workgroups(x, y, z);
+                if let Some(timer) = &self.timer {
+                    timer.mark(&mut pass, Some(i));
+                }
             }
+        }
+        if let Some(timer) = &self.timer {
+            timer.resolve(&mut encoder);
         }
         let mut at = 0;
         if let Some(readback) = &self.readback {
@@ -199,6 +220,9 @@ impl Executable {
         let failed = |message: String| Error::Failed { adapter: self.device.summary.name.clone(), message };
         self.device.device.poll(wait).map_err(|error| failed(error.to_string()))?;
         self.device.check()?;
+        if let Some(timer) = &self.timer {
+            timer.collect(&self.device);
+        }
         let (Some(readback), Some(mapped)) = (&self.readback, pending.mapped) else { return Ok(()) };
         match mapped.recv() {
             Ok(Ok(())) => {}

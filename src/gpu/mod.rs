@@ -5,6 +5,7 @@ mod buffers;
 mod device;
 mod executor;
 mod pipelines;
+mod timing;
 
 pub use adapter::{AdapterChoice, AdapterSummary, adapters};
 pub use buffers::{DeviceBuffer, Usage, WeightStore};
