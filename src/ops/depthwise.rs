@@ -11,7 +11,7 @@ use crate::{
     kernels::{BindingRow, KernelRow, ParamType, ParamType::U32, input, output, weights as weight_texels},
     plan::step::WeightData,
     reason::Reason,
-    region::RegionNode,
+    region::{RegionNode, Storage},
 };
 
 /// The operators of this family.
@@ -106,10 +106,11 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         let conv = conv::Geometry { batch, y, x, in_channels, out_channels, depth: 1, group_channels: out_channels };
         return conv::lower_geometry(ctx, node, &conv, Order::OutputLast);
     }
-    let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
     let values = ctx.constant_floats(filter)?;
     let shape = weights::Shape { taps: y.taps * x.taps, depth: 1, channels: out_channels };
-    let operand = ctx.weights(&format!("{filter} depthwise_texels"), storage, || {
+    // A handful of taps per channel: halves would save next to nothing, and they cost more of the result than a layer's
+    // activations do.
+    let operand = ctx.weights(&format!("{filter} depthwise_texels"), Storage::F32, || {
         WeightData::Float(weights::texels(&values, shape, |tap, i, o| Order::OutputLast.at(shape, tap, i, o)))
     });
     let bias = weights::bias(ctx, node.input(2), out_channels)?;
