@@ -24,7 +24,8 @@ use crate::{
     options::{DelegateOptions, DeviceChoice},
     partition,
     plan::{self, Border},
-    region::Region,
+    precision,
+    region::{Region, Storage},
     rewrite,
 };
 use handles::{Handles, Readback};
@@ -36,6 +37,8 @@ pub struct GpuDelegate {
     store: Arc<WeightStore>,
     model: Option<Model>,
     facts: Vec<Facts>,
+    /// Storage of every tensor, by subgraph.
+    storages: Vec<Vec<Storage>>,
     parts: Vec<Part>,
     buffers: HashMap<(SubgraphId, TensorId), BorderBuffer>,
     handles: Handles,
@@ -113,6 +116,7 @@ impl GpuDelegate {
             store: Arc::new(WeightStore::default()),
             model: None,
             facts: Vec::new(),
+            storages: Vec::new(),
             parts: Vec::new(),
             buffers: HashMap::new(),
             handles: Handles::default(),
@@ -154,6 +158,7 @@ impl GpuDelegate {
             })
             .collect();
         report::lock(&self.report).subgraphs.push(SubgraphReport::new(graph, subgraph, assignment.reasons));
+        self.storages.push(precision::assign(graph, &facts, self.options.precision, loops(model, subgraph)));
         self.facts.push(facts);
         partitions
     }
@@ -173,7 +178,9 @@ impl GpuDelegate {
         }
         annotate::update(graph, &part.partition.nodes, &shapes, &mut facts);
         let outputs = &part.partition.outputs;
-        let mut region = partition::build(graph, &part.partition.nodes, outputs, &facts, self.options.precision)
+        let storages = self.storages.get(subgraph.index()).map(Vec::as_slice).unwrap_or_default();
+        let storages = (self.options.precision, storages);
+        let mut region = partition::build(graph, &part.partition.nodes, outputs, &facts, storages)
             .map_err(|error| Error::from(error.reason))?;
         rewrite::rewrite(&mut region);
         let constant = |id: &TensorId| Some((*id, facts.tensor(*id)?.constant.clone()?));

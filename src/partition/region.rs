@@ -21,6 +21,7 @@ pub struct RegionError {
 }
 
 /// The region of these nodes. `facts` knows the shapes of everything they touch; folded nodes vanish into constants.
+/// `storages` has the storage of every tensor of the subgraph that is computed.
 ///
 /// # Errors
 /// When a shape is not known.
@@ -29,7 +30,7 @@ pub fn build(
     nodes: &[NodeId],
     outputs: &[TensorId],
     facts: &Facts,
-    precision: Precision,
+    (precision, storages): (Precision, &[Storage]),
 ) -> Result<Region, RegionError> {
     let mut region = Region::default();
     for (i, tensor) in graph.tensors.iter().enumerate() {
@@ -40,7 +41,10 @@ pub fn build(
             dims: fact.and_then(|fact| fact.dims.clone()).unwrap_or_default(),
             constant: fact.and_then(|fact| fact.constant.clone()),
             quant: tensor.quant.clone(),
-            storage: Storage::F32,
+            storage: match fact {
+                Some(fact) if fact.constant.is_some() => precision::of(fact, precision),
+                _ => storages.get(i).copied().unwrap_or(Storage::F32),
+            },
         });
     }
     let is_constant = |id: TensorId| facts.tensor(id).is_some_and(|fact| fact.constant.is_some());
@@ -75,6 +79,5 @@ pub fn build(
         });
     }
     region.outputs = outputs.iter().copied().filter(|id| !is_constant(*id)).collect();
-    precision::assign(&mut region, precision);
     Ok(region)
 }
