@@ -308,6 +308,9 @@ fn selections() -> TestResult {
     for condition in [&[2, 3, 5][..], &[2], &[]] {
         run(&Op::Select, &[bools(73, condition)?, random(74, &dims)?, random(75, &dims)?], (F, &dims))?;
     }
+    // A vector of conditions lies in the lanes of texels, and chooses rows.
+    let dims = [7, 2, 3];
+    run(&Op::Select, &[bools(76, &[7])?, random(74, &dims)?, random(75, &dims)?], (F, &dims))?;
     Ok(())
 }
 

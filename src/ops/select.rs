@@ -1,11 +1,12 @@
 //! SELECT and SELECT_V2: elements of one tensor or the other by a condition.
 
 use BuiltinOperator as B;
-use tflite_wgpu_model::{BuiltinOperator, DType, Op};
+use tflite_wgpu_model::{BuiltinOperator, DType, Op, TensorId};
 
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::{Broadcast, FLOATS, INTS, NAMES, constants_fit, elementwise, known_shapes},
+    movement::repack,
 };
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
@@ -71,6 +72,7 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let (a, b, c) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.input(node, 2)?);
     let dst = ctx.output(node, 0)?;
     let condition = condition(&node.op, ctx.dims(a), ctx.dims(dst).len());
+    let a = reshaped(ctx, node, a, &condition)?;
     let layout = Broadcast::new(ctx.dims(dst), &[&condition, ctx.dims(b), ctx.dims(c)])?;
     let step = elementwise(ctx, "select_elements", node, dst)
         .tensor("a", a)
@@ -78,4 +80,15 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         .tensor("c", c)
         .text("op", "select(c, b, a != vec4<i32>(0))");
     layout.apply(step, &NAMES).fused(&node.fused).finish(ctx)
+}
+
+/// The tensor with other dimensions: a vector of conditions lies in the lanes of texels, a column of them does not.
+fn reshaped(ctx: &mut LowerCtx<'_>, node: &RegionNode, id: TensorId, dims: &[usize]) -> Result<TensorId, LowerError> {
+    if ctx.dims(id) == dims {
+        return Ok(id);
+    }
+    let (dtype, storage) = (ctx.region.tensor(id).dtype, ctx.region.tensor(id).storage);
+    let column = ctx.scratch("conditions in a column", dtype, dims, storage);
+    repack(ctx, node, id, column)?;
+    Ok(column)
 }
