@@ -8,8 +8,8 @@ mod render;
 pub use render::{Dialect, F16Form, RenderError, Rounding, render};
 
 use crate::ops::{
-    arg, binary, conv, cumsum, dense, depthwise, matmul, movement, normalize, pool, reduce, select, softmax, transfer,
-    transpose_conv, unary,
+    arg, binary, conv, cumsum, dense, depthwise, gather, matmul, movement, normalize, pool, reduce, resize, select,
+    softmax, transfer, transpose_conv, unary,
 };
 
 /// How a kernel uses a binding.
@@ -109,6 +109,8 @@ pub const FAMILIES: &[&[KernelRow]] = &[
     matmul::KERNELS,
     pool::KERNELS,
     movement::KERNELS,
+    gather::KERNELS,
+    resize::KERNELS,
 ];
 
 /// The row of this name.

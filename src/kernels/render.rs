@@ -73,7 +73,9 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "transpose_conv.wgsl",
     "matmul.wgsl",
     "pool.wgsl",
-    "movement.wgsl"
+    "movement.wgsl",
+    "gather.wgsl",
+    "resize.wgsl"
 ];
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {

@@ -12,6 +12,7 @@ pub mod conv;
 pub mod cumsum;
 pub mod dense;
 pub mod depthwise;
+pub mod gather;
 mod lower;
 pub mod matmul;
 pub mod movement;
@@ -19,6 +20,7 @@ pub mod normalize;
 pub mod pool;
 pub mod prelu;
 pub mod reduce;
+pub mod resize;
 pub mod select;
 pub mod softmax;
 mod support;
@@ -76,6 +78,8 @@ const FAMILIES: &[&[OpRow]] = &[
     pool::ROWS,
     movement::ROWS,
     concat::ROWS,
+    gather::ROWS,
+    resize::ROWS,
 ];
 
 /// The row of a builtin.

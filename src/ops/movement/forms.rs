@@ -69,7 +69,7 @@ pub struct Move {
 
 /// The input that is moved.
 pub fn data_input(op: &Op) -> usize {
-    usize::from(op.builtin() == BuiltinOperator::Split)
+    usize::from(matches!(op.builtin(), BuiltinOperator::Split | BuiltinOperator::Fill))
 }
 
 /// What a node's outputs read.
@@ -90,6 +90,8 @@ pub fn moves(node: &dyn Shapes) -> Result<Vec<Move>, Reason> {
         }
         Op::MirrorPad(options) => one(mirror(source, &node.ints(1)?, options.mode)?),
         Op::Tile => one(tile(source, &node.ints(1)?)?),
+        // One value everywhere.
+        Op::Fill => one(broadcast(source, node.output(0)?)?),
         Op::BroadcastTo => one(broadcast(source, node.output(0)?)?),
         Op::ReverseV2 => one(reverse(source, &node.ints(1)?)?),
         Op::Split(_) => cut(node, source, node.ints(0)?.first().copied(), true),

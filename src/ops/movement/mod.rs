@@ -3,6 +3,7 @@
 //! Most of them are a [`View`]: every index of the output reads one place of the input, found by strides, perhaps
 //! only within bounds. The host merges axes and chooses the widest kernel that the strides allow.
 
+mod batch;
 mod emit;
 mod forms;
 mod view;
@@ -164,6 +165,9 @@ pub const ROWS: &[OpRow] = &[
     view_row(B::Unpack),
     view_row(B::SpaceToDepth),
     view_row(B::DepthToSpace),
+    view_row(B::Fill),
+    batch::ROW_TO_BATCH,
+    batch::ROW_TO_SPACE,
 ];
 
 const fn same_order(op: BuiltinOperator) -> OpRow {

@@ -1,0 +1,32 @@
+//! The kernels of indices, resized images and quantised values, in all variants that lowering asks for.
+
+mod translate;
+
+use tflite_wgpu::region::Storage;
+use translate::{Result, numbers, validate};
+
+const INT: Storage = Storage::I32;
+
+#[test]
+fn gathers_validate() -> Result {
+    for kernel in ["gather_slices", "gather_elements"] {
+        for depth in 1..=6 {
+            for (from, to) in
+                [(Storage::F32, Storage::F32), (Storage::F16, Storage::F16), (Storage::F32, Storage::F16), (INT, INT)]
+            {
+                validate(kernel, &[from, INT, to], &numbers(&[("depth", depth)]))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn resizes_validate() -> Result {
+    for kernel in ["resize_nearest", "resize_bilinear"] {
+        for (from, to) in [(Storage::F32, Storage::F32), (Storage::F16, Storage::F16), (INT, INT)] {
+            validate(kernel, &[from, INT, to], &numbers(&[]))?;
+        }
+    }
+    Ok(())
+}
