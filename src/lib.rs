@@ -24,3 +24,5 @@ pub use delegate::{GpuDelegate, PartitionReport, Report, SubgraphReport};
 pub use error::Error;
 pub use options::DelegateOptions;
 pub use reason::Reason;
+pub use tflite_wgpu_fallback::{Interpreter, InterpreterBuilder, Model, SignatureRunner, TensorInfo, Value};
+pub use tflite_wgpu_model as model;

@@ -26,14 +26,15 @@ static DEVICE: LazyLock<Result<Arc<GpuDevice>, String>> = LazyLock::new(|| {
     pollster::block_on(GpuDevice::open(&options)).map_err(|error| error.to_string())
 });
 
-/// The device all tests of this process share; `None` (after one line) where there is no adapter, unless
+/// The device all tests of this process share; `None` (after one line, which the test report counts) where there is no adapter, unless
 /// `TFLITE_WGPU_REQUIRE_GPU=1` makes that a failure.
 pub fn device() -> Result<Option<Arc<GpuDevice>>, Box<dyn Error>> {
     match &*DEVICE {
         Ok(device) => Ok(Some(Arc::clone(device))),
         Err(error) if std::env::var("TFLITE_WGPU_REQUIRE_GPU").as_deref() == Ok("1") => Err(error.clone().into()),
         Err(error) => {
-            println!("skipped: {error}");
+            let thread = std::thread::current();
+            println!("SKIPPED {}: {error}", thread.name().unwrap_or("a test"));
             Ok(None)
         }
     }

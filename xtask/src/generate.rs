@@ -2,7 +2,7 @@
 
 use crate::apt::Apt;
 use crate::process;
-use crate::workspace::Workspace;
+use crate::workspace::{MAIN_PACKAGE, Workspace};
 use anyhow::{Context, Result};
 use std::fs;
 
@@ -17,7 +17,7 @@ const SCHEMA_PACKAGES: [&str; 2] = ["cmake", "g++"];
 pub fn docs(workspace: &Workspace, check: bool) -> Result<bool> {
     let mut current = true;
     for (example, file) in DOCUMENTS {
-        if !workspace.has("example", example) {
+        if !workspace.names(MAIN_PACKAGE, "example").any(|name| name == example) {
             println!("{file}: skipped, there is no example {example}");
             continue;
         }

@@ -8,14 +8,17 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// The package with the adapters: library, command line, examples and their tests.
+pub const MAIN_PACKAGE: &str = "tflite-wgpu";
+
 /// The workspace as cargo sees it.
 pub struct Workspace {
     /// Folder of the workspace's `Cargo.toml`.
     pub root: PathBuf,
     /// Folder of build results; everything made by a task lies below it.
     pub target_dir: PathBuf,
-    /// `(kind, name)` of every cargo target: `("test", "ops")`, `("example", "…")`.
-    cargo_targets: BTreeSet<(String, String)>,
+    /// `(package, kind, name)` of every cargo target: `("tflite-wgpu", "test", "models")`.
+    cargo_targets: BTreeSet<(String, String, String)>,
 }
 
 impl Workspace {
@@ -33,18 +36,22 @@ impl Workspace {
             path.with_context(|| format!("cargo metadata has no {key}"))
         };
         let mut cargo_targets = BTreeSet::new();
-        for target in items(&metadata["packages"]).flat_map(|package| items(&package["targets"])) {
-            let name = target["name"].as_str().unwrap_or_default();
-            for kind in items(&target["kind"]).filter_map(Value::as_str) {
-                cargo_targets.insert((kind.to_owned(), name.to_owned()));
+        for package in items(&metadata["packages"]) {
+            for target in items(&package["targets"]) {
+                let names = [package, target].map(|value| value["name"].as_str().unwrap_or_default().to_owned());
+                let [package, name] = names;
+                for kind in items(&target["kind"]).filter_map(Value::as_str) {
+                    cargo_targets.insert((package.clone(), kind.to_owned(), name.clone()));
+                }
             }
         }
         Ok(Self { root: folder("workspace_root")?, target_dir: folder("target_directory")?, cargo_targets })
     }
 
-    /// Whether a package of the workspace has this cargo target.
-    pub fn has(&self, kind: &str, name: &str) -> bool {
-        self.cargo_targets.contains(&(kind.to_owned(), name.to_owned()))
+    /// Names of a package's cargo targets of this kind, sorted.
+    pub fn names<'a>(&'a self, package: &'a str, kind: &'a str) -> impl Iterator<Item = &'a str> {
+        let of_kind = move |(p, k, _): &&(String, String, String)| p == package && k == kind;
+        self.cargo_targets.iter().filter(of_kind).map(|(_, _, name)| name.as_str())
     }
 
     /// A call of the running cargo in the workspace's root.
@@ -70,15 +77,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_found_by_kind_and_name() -> Result<()> {
+    fn targets_are_found_by_package_and_kind() -> Result<()> {
         let workspace = Workspace::parse(
             r#"{"workspace_root": "/w", "target_directory": "/w/target", "packages": [
-                {"targets": [{"kind": ["lib"], "name": "a"}, {"kind": ["test"], "name": "ops"}]},
-                {"targets": [{"kind": ["cdylib", "rlib"], "name": "b"}]}]}"#,
+                {"name": "a", "targets": [{"kind": ["lib"], "name": "a"}, {"kind": ["test"], "name": "ops"}]},
+                {"name": "b", "targets": [{"kind": ["cdylib", "rlib"], "name": "b"}, {"kind": ["test"], "name": "x"}]}]}"#,
         )?;
-        assert!(workspace.has("test", "ops"));
-        assert!(workspace.has("rlib", "b"));
-        assert!(!workspace.has("example", "ops"));
+        assert!(workspace.names("a", "test").eq(["ops"]));
+        assert!(workspace.names("b", "rlib").eq(["b"]));
+        assert_eq!(workspace.names("a", "example").count(), 0);
         Ok(())
     }
 

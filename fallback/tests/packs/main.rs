@@ -30,7 +30,7 @@ fn packs() -> Result<(), Box<dyn Error>> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance");
     let folder = PathBuf::from(env::var("TFLITE_WGPU_CONFORMANCE").unwrap_or_else(|_| default.to_owned()));
     if !folder.is_dir() {
-        println!("skipped: no packs at {}; set TFLITE_WGPU_CONFORMANCE to their folder", folder.display());
+        println!("SKIPPED packs: no packs at {}; set TFLITE_WGPU_CONFORMANCE to their folder", folder.display());
         return Ok(());
     }
     let chosen = env::var("PACKS").ok();

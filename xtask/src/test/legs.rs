@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Test targets that use an adapter and must give the same results on each.
-const ADAPTER_TESTS: [&str; 3] = ["ops", "models", "adapters"];
+/// Beginnings of the names of test targets that look at no adapter; all others must give the same results on each.
+const PURE_TESTS: [&str; 4] = ["shaders", "translate", "plans", "properties"];
+/// The test target about a machine without adapters; it looks at nothing else.
+const NO_ADAPTER: &str = "no_adapter";
 
 /// Environment variables that a leg sets or clears, so that the caller's never leak into one.
 pub const CONTROLLED: [&str; 5] =
@@ -23,8 +25,8 @@ pub struct Facts<'a> {
     pub lavapipe: Driver,
     /// Chromium's software adapter.
     pub swiftshader: Driver,
-    /// Whether the workspace has a test target of this name.
-    pub has_test: &'a dyn Fn(&str) -> bool,
+    /// Test targets of the package that uses adapters.
+    pub tests: Vec<&'a str>,
 }
 
 /// One run of `cargo test`, or the reason why it does not take place.
@@ -69,8 +71,7 @@ fn workspace(facts: &Facts) -> Leg {
 /// The adapter tests on SwiftShader.
 fn swiftshader(facts: &Facts) -> Leg {
     let run = facts.swiftshader.clone().and_then(|icd| {
-        let mut run = Run::of(&ADAPTER_TESTS, facts)?;
-        run.require_adapter(facts);
+        let mut run = Run::on_adapter(facts)?;
         run.set("VK_DRIVER_FILES", icd);
         if !facts.full {
             run.set("TFLITE_WGPU_REDUCED", "1");
@@ -81,37 +82,44 @@ fn swiftshader(facts: &Facts) -> Leg {
     Leg { name: "swiftshader", run, left_out: reduced.then_some("cases beyond the reduced set") }
 }
 
-/// The operators with no more than WebGPU's default limits.
+/// The adapter tests with no more than WebGPU's default limits.
 fn webgpu_limits(facts: &Facts) -> Leg {
     let run = facts.lavapipe.clone().and_then(|icd| {
-        let mut run = Run::of(&["ops"], facts)?;
-        run.require_adapter(facts);
+        let mut run = Run::on_adapter(facts)?;
         run.set("VK_DRIVER_FILES", icd);
         run.set("TFLITE_WGPU_LIMITS", "webgpu-default");
+        if !facts.full {
+            run.set("TFLITE_WGPU_REDUCED", "1");
+        }
         Ok(run)
     });
-    Leg { name: "webgpu-limits", run, left_out: None }
+    let reduced = run.is_ok() && !facts.full;
+    Leg { name: "webgpu-limits", run, left_out: reduced.then_some("cases beyond the reduced set") }
 }
 
 /// A machine without any adapter.
 fn no_adapter(facts: &Facts) -> Leg {
-    let mut run = Run::of(&["no_adapter"], facts);
-    if let Ok(run) = &mut run {
-        run.set("VK_DRIVER_FILES", "/nonexistent");
+    let mut run = Run::default();
+    run.arguments.extend(["--example", "classify"].map(str::to_owned));
+    if facts.tests.contains(&NO_ADAPTER) {
+        run.arguments.extend(["--test", NO_ADAPTER].map(str::to_owned));
     }
-    Leg { name: "no-adapter", run, left_out: None }
+    run.set("VK_DRIVER_FILES", "/nonexistent");
+    Leg { name: "no-adapter", run: Ok(run), left_out: None }
 }
 
 impl Run {
-    /// Those of `tests` that the workspace has; an error when it has none.
-    fn of(tests: &[&str], facts: &Facts) -> Result<Self, String> {
+    /// The tests that use an adapter; an error when there are none.
+    fn on_adapter(facts: &Facts) -> Result<Self, String> {
         let mut run = Self::default();
-        for test in tests.iter().filter(|test| (facts.has_test)(test)) {
+        let is_pure = |test: &str| PURE_TESTS.iter().any(|pure| test.starts_with(pure));
+        for test in facts.tests.iter().filter(|test| **test != NO_ADAPTER && !is_pure(test)) {
             run.arguments.extend(["--test".to_owned(), (*test).to_owned()]);
         }
         if run.arguments.is_empty() {
-            return Err(format!("there is no test target {}", tests.join(" or ")));
+            return Err("no test target uses an adapter".to_owned());
         }
+        run.require_adapter(facts);
         Ok(run)
     }
 
@@ -130,13 +138,13 @@ impl Run {
 mod tests {
     use super::*;
 
-    fn facts(has_test: &dyn Fn(&str) -> bool) -> Facts<'_> {
+    fn facts() -> Facts<'static> {
         Facts {
             full: false,
             require_adapter: false,
             lavapipe: Ok("/lvp.json".into()),
             swiftshader: Ok("/ss.json".into()),
-            has_test,
+            tests: vec!["models", "no_adapter", "plans", "rows", "shaders_products"],
         }
     }
 
@@ -148,7 +156,7 @@ mod tests {
 
     #[test]
     fn every_leg_has_its_own_driver() {
-        let legs = choose(&facts(&|_| true));
+        let legs = choose(&facts());
         let drivers: Vec<_> = legs.iter().map(|leg| (leg.name, variable(leg, "VK_DRIVER_FILES"))).collect();
         let expected = [
             ("lavapipe", "/lvp.json"),
@@ -160,31 +168,34 @@ mod tests {
     }
 
     #[test]
-    fn absent_test_targets_are_not_asked_for() {
-        let legs = choose(&facts(&|name| name == "models"));
-        let arguments = legs.iter().map(|leg| match &leg.run {
-            Ok(run) => run.arguments.join(" "),
-            Err(reason) => reason.clone(),
-        });
-        let expected = ["", "--test models", "there is no test target ops", "there is no test target no_adapter"];
-        assert!(arguments.eq(expected));
+    fn legs_run_what_depends_on_the_adapter() {
+        let arguments = |facts: &Facts| {
+            let text = |leg: &Leg| leg.run.as_ref().map_or_else(Clone::clone, |run| run.arguments.join(" "));
+            choose(facts).iter().map(text).collect::<Vec<_>>()
+        };
+        let (adapter, none) = ("--test models --test rows", "--example classify --test no_adapter");
+        assert_eq!(arguments(&facts()), ["", adapter, adapter, none]);
+        let without = Facts { tests: vec!["shaders"], ..facts() };
+        let reason = "no test target uses an adapter";
+        assert_eq!(arguments(&without), ["", reason, reason, "--example classify"]);
     }
 
     #[test]
     fn only_full_runs_leave_nothing_out() {
-        let mut facts = facts(&|_| true);
+        let mut facts = facts();
         let reduced = choose(&facts);
-        assert!(variable(&reduced[1], "TFLITE_WGPU_REDUCED").is_some());
-        assert!(reduced[1].left_out.is_some());
+        for leg in &reduced[1..3] {
+            assert!(variable(leg, "TFLITE_WGPU_REDUCED").is_some() && leg.left_out.is_some());
+        }
         facts.full = true;
         let full = choose(&facts);
-        assert_eq!(variable(&full[1], "TFLITE_WGPU_REDUCED"), None);
+        assert!(full.iter().all(|leg| variable(leg, "TFLITE_WGPU_REDUCED").is_none()));
         assert!(full.iter().all(|leg| leg.left_out.is_none()));
     }
 
     #[test]
     fn without_drivers_only_what_needs_none_runs() {
-        let mut facts = facts(&|_| true);
+        let mut facts = facts();
         facts.lavapipe = Err("no lavapipe".to_owned());
         facts.swiftshader = Err("no SwiftShader".to_owned());
         let legs = choose(&facts);
@@ -198,7 +209,7 @@ mod tests {
 
     #[test]
     fn adapter_is_required_except_where_there_is_none() {
-        let mut facts = facts(&|_| true);
+        let mut facts = facts();
         facts.require_adapter = true;
         let required: Vec<_> = choose(&facts).iter().map(|leg| variable(leg, "TFLITE_WGPU_REQUIRE_GPU")).collect();
         let one = Some(OsString::from("1"));

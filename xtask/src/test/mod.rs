@@ -8,7 +8,7 @@ mod tally;
 
 use crate::apt::Apt;
 use crate::process;
-use crate::workspace::Workspace;
+use crate::workspace::{MAIN_PACKAGE, Workspace};
 use anyhow::{Context, Result};
 use legs::{CONTROLLED, Facts, Leg, Run};
 use std::process::Command;
@@ -28,7 +28,7 @@ pub fn run(workspace: &Workspace, full: bool, ci: bool) -> Result<bool> {
         require_adapter: ci || std::env::var_os("TFLITE_WGPU_REQUIRE_GPU").is_some(),
         lavapipe: lavapipe::find(),
         swiftshader: swiftshader::obtain(&workspace.target_dir, &apt),
-        has_test: &|name| workspace.has("test", name),
+        tests: workspace.names(MAIN_PACKAGE, "test").collect(),
     };
     let mut results = vec![build(workspace)];
     if results[0].tally.failed() == 0 {

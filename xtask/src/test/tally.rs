@@ -1,7 +1,7 @@
 //! Counting tests in what `cargo test` prints.
 //!
 //! Counts come from the `test result:` lines. A test that finds something absent and returns early is `passed` to the test
-//! harness: it says so by printing a line `SKIPPED name: reason`, once, and moves from passed to skipped.
+//! harness: it says so by printing a line `SKIPPED name: reason` (several times, if its cases do), and moves from passed to skipped.
 
 /// Counts of one leg, or of all.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Tally {
     ignored: usize,
     /// `name: reason` of each test that skipped itself.
     pub notes: Vec<String>,
+    /// Where the notes of the test binary that runs now begin.
+    current: usize,
 }
 
 impl Tally {
@@ -21,7 +23,10 @@ impl Tally {
             self.succeeded += count_before(counts, "passed");
             self.failed += count_before(counts, "failed");
             self.ignored += count_before(counts, "ignored");
-        } else if let Some(note) = line.strip_prefix("SKIPPED ") {
+            self.current = self.notes.len();
+        } else if let Some(note) = line.strip_prefix("SKIPPED ")
+            && !self.notes.iter().skip(self.current).any(|known| known == note)
+        {
             self.notes.push(note.to_owned());
         }
     }
@@ -98,6 +103,12 @@ mod tests {
                 "a test that skipped itself",
                 "SKIPPED ops::big: needs 2 GiB\ntest result: ok. 3 passed; 0 failed; 0 ignored",
                 (2, 0, 1),
+            ),
+            (
+                "two cases of a test that skipped itself, and its namesake",
+                "SKIPPED a: no adapter\nSKIPPED a: no adapter\ntest result: ok. 3 passed; 0 failed; 0 ignored\n\
+                 SKIPPED a: no adapter\ntest result: ok. 1 passed; 0 failed; 0 ignored",
+                (2, 0, 2),
             ),
             ("quoted in a message", "got `test result: ok. 9 passed; 0 failed`", (0, 0, 0)),
         ];
