@@ -16,25 +16,31 @@ mod concat;
 mod conv;
 mod conv_3d;
 mod cumsum;
+mod custom;
 mod depthwise;
 mod elements;
 mod elementwise;
 mod fixed_point;
+mod flexbuffer;
 mod fully_connected;
 mod gather;
 mod movement;
+mod nms;
 mod normalize;
 mod pad;
 mod pool;
 mod prelu;
 mod quantize;
+mod recurrent;
 mod reduce;
 mod resize;
 mod select;
 mod shape;
 mod slice;
 mod softmax;
+mod spectral;
 mod support;
+mod topk;
 mod transpose_conv;
 
 #[cfg(test)]
@@ -257,22 +263,26 @@ const FAMILIES: &[&[Row]] = &[
     fully_connected::ROWS,
     gather::ROWS,
     movement::ROWS,
+    nms::ROWS,
     normalize::ROWS,
     pad::ROWS,
     pool::ROWS,
     prelu::ROWS,
     quantize::ROWS,
+    recurrent::ROWS,
     reduce::ROWS,
     resize::ROWS,
     select::ROWS,
     shape::ROWS,
     slice::ROWS,
     softmax::ROWS,
+    spectral::ROWS,
+    topk::ROWS,
     transpose_conv::ROWS,
 ];
 
 /// All families' custom operators.
-const CUSTOM: &[&[CustomRow]] = &[];
+const CUSTOM: &[&[CustomRow]] = &[custom::ROWS, spectral::CUSTOM];
 
 /// The reference kernel of a builtin, if there is one.
 pub fn kernel(op: BuiltinOperator) -> Option<Eval> {
