@@ -1,5 +1,7 @@
 //! Which tensors are stored in halves.
 
+use std::collections::HashSet;
+
 use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::{BuiltinOperator, DType, Graph, Node, TensorId};
 
@@ -22,17 +24,42 @@ pub fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool)
         return storages;
     }
     let fixed = |id: &TensorId| carried && (graph.inputs.contains(id) || graph.outputs.contains(id));
-    for node in &graph.nodes {
-        if !is_wide(node, facts, &storages) {
-            continue;
+    let widen = |storages: &mut [Storage], id: &TensorId| {
+        if let Some(storage) = storages.get_mut(id.index()).filter(|s| **s == Storage::F16 && !fixed(id)) {
+            *storage = Storage::F32;
         }
-        for id in node.outputs.iter().flatten().filter(|id| !fixed(id)) {
-            if let Some(storage) = storages.get_mut(id.index()).filter(|storage| **storage == Storage::F16) {
-                *storage = Storage::F32;
-            }
+    };
+    for node in &graph.nodes {
+        if is_wide(node, facts, &storages) {
+            node.outputs.iter().flatten().for_each(|id| widen(&mut storages, id));
         }
     }
+    let mut fine = HashSet::new();
+    for node in graph.nodes.iter().rev() {
+        fine.extend(fine_inputs(node, &fine));
+    }
+    fine.iter().for_each(|id| widen(&mut storages, id));
     storages
+}
+
+/// Inputs of a node in which zero and the smallest halves must differ: those of functions with a pole at zero, and what
+/// such an input is made of, as long as it is handed on at its own size. `fine` has those of all later nodes.
+fn fine_inputs(node: &Node, fine: &HashSet<TensorId>) -> Vec<TensorId> {
+    use BuiltinOperator as B;
+    let range = match node.op.builtin() {
+        B::Log | B::Rsqrt | B::Pow => 0..2,
+        B::Div => 1..2,
+        B::Abs | B::Neg | B::Relu | B::Relu6 | B::Relu0To1 | B::ReluN1To1 | B::LeakyRelu | B::Sqrt => 0..1,
+        B::Add | B::Sub | B::Mul | B::Maximum | B::Minimum => 0..2,
+        B::Mean | B::Sum | B::ReduceMax | B::ReduceMin => 0..1,
+        B::Reshape | B::Squeeze | B::ExpandDims | B::Transpose | B::Slice | B::StridedSlice => 0..1,
+        _ => 0..0,
+    };
+    let pole = matches!(node.op.builtin(), B::Log | B::Rsqrt | B::Pow | B::Div);
+    if !pole && !node.outputs.iter().flatten().any(|id| fine.contains(id)) {
+        return Vec::new();
+    }
+    range.filter_map(|i| node.input(i)).collect()
 }
 
 /// The storage of a tensor by its type and, of a constant, its values.
@@ -77,5 +104,80 @@ fn is_wide(node: &Node, facts: &Facts, storages: &[Storage]) -> bool {
             computed().any(|id| is_wide(id) && count(Some(id)) == output)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tflite_wgpu_fallback::Model;
+    use tflite_wgpu_model::{
+        AddOptions, GraphBuilder, ModelBuilder, MulOptions, Op, ReducerOptions, SoftmaxOptions, SubgraphId,
+    };
+
+    use super::*;
+    use crate::annotate::annotate;
+
+    const F: DType = DType::Float32;
+
+    fn storages(graph: GraphBuilder, carried: bool) -> Result<Vec<Storage>, Box<dyn std::error::Error>> {
+        let model = Model::new(ModelBuilder::new().subgraph(graph).program())?;
+        let facts = annotate(&model, SubgraphId(0), &|_| None).ok_or("no subgraph")?;
+        let graph = model.program().graph(SubgraphId(0)).ok_or("no subgraph")?;
+        Ok(assign(graph, &facts, Precision::F16, carried))
+    }
+
+    #[test]
+    fn activations_are_halves() -> Result<(), Box<dyn std::error::Error>> {
+        let mut graph = GraphBuilder::new();
+        let x = graph.input("x", F, &[1, 8]);
+        let large = graph.constant_f32("large", &[], &[1e6]);
+        let y = graph.op(Op::Add(AddOptions::default()), &[Some(x), Some(large)], &[("y", F, &[1, 8])]);
+        let z = graph.op(Op::Softmax(SoftmaxOptions { beta: 1.0 }), &[Some(y)], &[("z", F, &[1, 8])]);
+        graph.output(z);
+        // Only the constant that halves cannot hold is wide.
+        assert_eq!(storages(graph, false)?, [Storage::F16, Storage::F32, Storage::F16, Storage::F16]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_norm_keeps_its_statistics() -> Result<(), Box<dyn std::error::Error>> {
+        let (full, row) = ([4, 8], [4, 1]);
+        let mut graph = GraphBuilder::new();
+        let x = graph.input("x", F, &full);
+        let axes = graph.constant_i32("axes", &[1], &[1]);
+        let eps = graph.constant_f32("eps", &[], &[1e-6]);
+        let mean = || Op::Mean(ReducerOptions { keep_dims: true });
+        let center = graph.op(mean(), &[Some(x), Some(axes)], &[("center", F, &row)]);
+        let squares = graph.op(Op::SquaredDifference, &[Some(x), Some(center)], &[("squares", F, &full)]);
+        let variance = graph.op(mean(), &[Some(squares), Some(axes)], &[("variance", F, &row)]);
+        let sum = graph.op(Op::Add(AddOptions::default()), &[Some(variance), Some(eps)], &[("sum", F, &row)]);
+        let scale = graph.op(Op::Rsqrt, &[Some(sum)], &[("scale", F, &row)]);
+        let y = graph.op(Op::Mul(MulOptions::default()), &[Some(x), Some(scale)], &[("y", F, &full)]);
+        graph.output(y);
+        let storages = storages(graph, false)?;
+        let of = |id: TensorId| storages.get(id.index()).copied();
+        for id in [squares, variance, sum, scale] {
+            assert_eq!(of(id), Some(Storage::F32), "{id}");
+        }
+        for id in [x, center, y] {
+            assert_eq!(of(id), Some(Storage::F16), "{id}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn operands_of_poles_are_fine_but_not_what_a_loop_carries() -> Result<(), Box<dyn std::error::Error>> {
+        let build = || {
+            let mut graph = GraphBuilder::new();
+            let x = graph.input("x", F, &[1, 8]);
+            let p = graph.op(Op::Softmax(SoftmaxOptions { beta: 1.0 }), &[Some(x)], &[("p", F, &[1, 8])]);
+            let y = graph.op(Op::Log, &[Some(p)], &[("y", F, &[1, 8])]);
+            let z = graph.op(Op::Exp, &[Some(y)], &[("z", F, &[1, 8])]);
+            graph.output(z);
+            graph
+        };
+        assert_eq!(storages(build(), false)?, [Storage::F16, Storage::F32, Storage::F16, Storage::F32]);
+        assert_eq!(storages(build(), true)?, [Storage::F16, Storage::F32, Storage::F16, Storage::F16]);
+        Ok(())
     }
 }

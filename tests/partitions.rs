@@ -43,3 +43,29 @@ fn cpu_nodes_split_partitions() -> TestResult {
     }
     Ok(())
 }
+
+/// `b` is stored in f32 although the precision is f16, and crosses to another partition on the device; had the second
+/// partition taken it for halves, or the first stored halves, the result would be off.
+#[test]
+fn wide_tensors_cross_partitions() -> TestResult {
+    let dims = [2, 5, 6];
+    let mut graph = GraphBuilder::new();
+    let a = graph.input("a", F, &dims);
+    let scaled = graph.constant_f32("scaled", &[], &[9.0]);
+    let large = graph.op(Op::Mul(MulOptions::default()), &[Some(a), Some(scaled)], &[("large", F, &dims)]);
+    let b = graph.op(Op::Exp, &[Some(large)], &[("b", F, &dims)]);
+    let c = graph.op(Op::Tanh, &[Some(large)], &[("c", F, &dims)]);
+    let d = graph.op(Op::Add(AddOptions::default()), &[Some(c), Some(b)], &[("d", F, &dims)]);
+    let e = graph.op(Op::Log, &[Some(d)], &[("e", F, &dims)]);
+    graph.output(e);
+    let program = ModelBuilder::new().subgraph(graph).program();
+    let values: Vec<f32> = (0..60).map(|i| i as f32 / 32.0).collect();
+    let input = tflite_wgpu_fallback::Value::f32(&dims, &values)?;
+    let both = run_both(&program, &[input], &["precision=f16", "deny_ops=TANH"])?;
+    let Some(both) = both else { return Ok(()) };
+    assert_eq!((both.report.partitions.len(), both.report.gpu_nodes()), (2, 4));
+    for (cpu, gpu) in both.cpu.iter().zip(&both.gpu) {
+        tflite_wgpu::compare::compare(cpu, gpu, &tflite_wgpu::compare::F16_OPERATOR).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
