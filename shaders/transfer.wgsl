@@ -15,6 +15,9 @@ fn host_element(e: u32) -> Scalar {
     return Scalar(bitcast<f32>(src[e]));
 //% elif host == "f16"
     return Scalar(unpack_half2(src[e >> 1u])[e & 1u]);
+//% elif host == "bf16"
+    let word = src[e >> 1u] >> ((e & 1u) * 16u);
+    return Scalar(bitcast<f32>(word << 16u));
 //% elif host == "i32"
     return Scalar(bitcast<i32>(src[e]));
 //% elif host == "i64"
@@ -59,6 +62,15 @@ fn device_element(e: u32) -> {{ device }} {
     return element_src(row * params.width * 4u + (e - row * params.channels));
 }
 
+//% if host == "bf16"
+// The upper half of a float's bits, nearest even; NaN stays NaN.
+fn brain_bits(v: f32) -> u32 {
+    let u = bitcast<u32>(v);
+    let rounded = (u + 0x7fffu + ((u >> 16u) & 1u)) >> 16u;
+    return select(rounded, 0x7fc0u, (u & 0x7fffffffu) > 0x7f800000u);
+}
+//% endif
+
 @compute @workgroup_size(64)
 fn export_host(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let word = linear_index(id, groups, 64u);
@@ -71,7 +83,7 @@ fn export_host(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
     let value = i32(device_element(word >> 1u));
     dst[word] = bitcast<u32>(select(value, value >> 31u, (word & 1u) == 1u));
 //% else
-//% set per = 2 if host in ["f16", "i16"] else 4
+//% set per = 2 if host in ["f16", "bf16", "i16"] else 4
     var packed = 0u;
     for (var k = 0u; k < {{ per }}u; k++) {
         let e = word * {{ per }}u + k;
@@ -79,6 +91,8 @@ fn export_host(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
 //% if host == "f16"
             let half = pack_half4(vec4<f32>(f32(device_element(e)), 0.0, 0.0, 0.0)).x & 0xffffu;
             packed |= half << (k * 16u);
+//% elif host == "bf16"
+            packed |= brain_bits(f32(device_element(e))) << (k * 16u);
 //% elif host == "i16"
             packed |= (bitcast<u32>(i32(device_element(e))) & 0xffffu) << (k * 16u);
 //% else

@@ -189,3 +189,99 @@ fn one_value_everywhere() -> TestResult {
     let (program, values) = node(&Op::Fill, &operands, &[true, false], DType::Float32)?;
     check_as("fill", &program, &values, &MODES)
 }
+
+#[test]
+fn updates_are_added_up() -> TestResult {
+    // (shape, shape of the indices' rows, numbers of an index)
+    for (shape, rows, depth) in [
+        (vec![9], vec![4], 1),
+        (vec![3, 4, 5], vec![2, 3], 3),
+        (vec![5, 6], vec![7], 1),
+        (vec![3, 4, 5], vec![8], 2),
+        (vec![4, 2, 3], vec![2], 1),
+    ] {
+        let count: usize = rows.iter().product();
+        let index = (0..count * depth).map(|i| (i / depth * 3 + i % depth * 2) % shape[i % depth]);
+        let index: Vec<i32> = index.map(|i| i as i32).collect();
+        let indices = Value::i32(&[&rows[..], &[depth]].concat(), &index)?;
+        let sizes: Vec<i32> = shape.iter().map(|&n| n as i32).collect();
+        let updates = [&rows[..], &shape[depth..]].concat();
+        let operands = [indices, random(5, &updates)?, Value::i32(&[shape.len()], &sizes)?];
+        let (program, values) = node(&Op::ScatterNd, &operands, &[true, false, true], DType::Float32)?;
+        check(&format!("scatter {shape:?} {rows:?}"), &program, &values)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn one_value_is_hot() -> TestResult {
+    for (dims, axis) in [(vec![], -1), (vec![5], -1), (vec![5], 0), (vec![2, 3], 1), (vec![2, 3], -1), (vec![4, 5], 0)]
+    {
+        for depth in [1, 4, 7] {
+            let indices = indices(DType::Int64, &dims, 9)?;
+            for (on, off) in [
+                (Value::f32(&[], &[2.5])?, Value::f32(&[], &[-1.0])?),
+                (Value::i32(&[], &[7])?, Value::i32(&[], &[1])?),
+            ] {
+                let dtype = on.dtype();
+                let operands = [indices.clone(), Value::i32(&[], &[depth])?, on, off];
+                let op = Op::OneHot(OneHotOptions { axis });
+                let (program, values) = node(&op, &operands, &[false, true, true, true], dtype)?;
+                check_as(&format!("one hot {dims:?} {axis} {depth}"), &program, &values, &MODES)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A chain float → stored → float.
+#[test]
+fn values_are_stored_and_read_back() -> TestResult {
+    for (dtype, scale, zero_point) in [
+        (DType::Int8, 0.25, -3),
+        (DType::UInt8, 0.015_625, 128),
+        (DType::Int16, 0.5, 0),
+        (DType::Int8, 0.007_812_5, 127),
+    ] {
+        for channels in [1, 4, 7] {
+            let mut graph = GraphBuilder::new();
+            let dims = [2, 3, channels];
+            let x = graph.input("x", DType::Float32, &dims);
+            let stored = graph.op(Op::Quantize, &[Some(x)], &[("stored", dtype, &dims)]);
+            graph.quantize(stored, scale, zero_point);
+            let y = graph.op(Op::Dequantize, &[Some(stored)], &[("y", DType::Float32, &dims)]);
+            graph.output(stored);
+            graph.output(y);
+            let program = ModelBuilder::new().subgraph(graph).program();
+            check_as(&format!("{dtype} {scale} {zero_point}"), &program, &[random(9, &dims)?], &MODES)?;
+        }
+    }
+    Ok(())
+}
+
+/// BFLOAT16 crosses the border in its own bits.
+#[test]
+fn brain_floats() -> TestResult {
+    let bits: Vec<u16> =
+        [0.0f32, -1.0, 1.5, 3.0625, -40.25, 1000.0, 0.007_812_5].iter().map(|v| (v.to_bits() >> 16) as u16).collect();
+    let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes()).collect();
+    let x = Value::from_bytes(DType::BFloat16, &[7], &bytes)?;
+    let (program, values) = node(&Op::Neg, &[x], &[false], DType::BFloat16)?;
+    check_as("neg", &program, &values, &MODES)
+}
+
+/// An INT64 beyond 32 bits: the CPU takes over and is right.
+#[test]
+fn wide_integers_go_to_the_cpu() -> TestResult {
+    let Some(device) = common::device()? else { return Ok(()) };
+    let x = Value::from_slice(DType::Int64, &[2], &[1i64, 1 << 40])?;
+    let (program, values) = node(&Op::Neg, &[x], &[false], DType::Int64)?;
+    let model = tflite_wgpu_fallback::Model::new(program)?;
+    let options = tflite_wgpu::DelegateOptions::parse(["device=gpu"])?;
+    let delegate = tflite_wgpu::GpuDelegate::with_device(device, options);
+    let mut interpreter = tflite_wgpu_fallback::Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
+    let found = common::run_with(&mut interpreter, &values)?;
+    assert_eq!(found, [Value::from_slice(DType::Int64, &[2], &[-1i64, -(1 << 40)])?]);
+    assert_eq!(interpreter.fallbacks().len(), 1);
+    Ok(())
+}

@@ -15,7 +15,7 @@ fn transfer_kernels_validate() -> Result<(), Box<dyn std::error::Error>> {
         Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin },
     ] {
         for name in ["import_host", "export_host"] {
-            for host in ["f32", "f16", "i32", "i64", "u8", "i8", "i16"] {
+            for host in ["f32", "f16", "bf16", "i32", "i64", "u8", "i8", "i16"] {
                 for (device, storage) in [("f32", Storage::F32), ("f32", Storage::F16), ("i32", Storage::I32)] {
                     let row = kernels::row(name).ok_or("no such kernel")?;
                     let storage =

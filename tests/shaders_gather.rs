@@ -30,3 +30,25 @@ fn resizes_validate() -> Result {
     }
     Ok(())
 }
+
+#[test]
+fn scatters_validate() -> Result {
+    for kernel in ["scatter_slices", "scatter_elements"] {
+        for storage in [Storage::F32, Storage::F16, INT] {
+            validate(kernel, &[storage, INT, INT, storage], &numbers(&[]))?;
+        }
+    }
+    for storage in [Storage::F32, Storage::F16, INT] {
+        validate("one_hot", &[INT, storage, storage, storage], &numbers(&[]))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn stored_values_validate() -> Result {
+    for storage in [Storage::F32, Storage::F16] {
+        validate("quantize", &[storage, INT], &numbers(&[]))?;
+        validate("dequantize", &[INT, storage], &numbers(&[]))?;
+    }
+    Ok(())
+}

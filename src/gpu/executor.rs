@@ -6,7 +6,7 @@ use std::{
 };
 
 use tflite_wgpu_fallback::Value;
-use tflite_wgpu_model::TensorId;
+use tflite_wgpu_model::{DType, TensorId};
 
 use super::{
     buffers::{DeviceBuffer, Kind, WeightStore},
@@ -154,6 +154,7 @@ impl Executable {
             if value.dtype() != tensor.dtype || value.shape() != tensor.dims {
                 return Err(mismatch(tensor, format!("{} {:?}", value.dtype(), value.shape())));
             }
+            check_range(tensor, value)?;
             self.upload(upload.raw, value.bytes());
         }
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -253,6 +254,22 @@ impl Executable {
 
 fn mismatch(tensor: &RegionTensor, found: String) -> Error {
     Error::Input { tensor: tensor.name.clone(), found, expected: format!("{} {:?}", tensor.dtype, tensor.dims) }
+}
+
+/// Refuses INT64 values that 32 bits do not hold: the CPU computes with them.
+fn check_range(tensor: &RegionTensor, value: &Value) -> Result<(), Error> {
+    if tensor.dtype != DType::Int64 {
+        return Ok(());
+    }
+    let wide = value.to_ints().unwrap_or_default().into_iter().find(|&v| i32::try_from(v).is_err());
+    match wide {
+        None => Ok(()),
+        Some(v) => Err(Error::Input {
+            tensor: tensor.name.clone(),
+            found: format!("the integer {v}"),
+            expected: "integers of 32 bits".to_owned(),
+        }),
+    }
 }
 
 fn entry(binding: u32, buffer: &wgpu::Buffer, offset: usize, bytes: usize) -> wgpu::BindGroupEntry<'_> {

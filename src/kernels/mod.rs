@@ -8,8 +8,8 @@ mod render;
 pub use render::{Dialect, F16Form, RenderError, Rounding, render};
 
 use crate::ops::{
-    arg, binary, conv, cumsum, dense, depthwise, gather, matmul, movement, normalize, pool, reduce, resize, select,
-    softmax, transfer, transpose_conv, unary,
+    arg, binary, conv, cumsum, dense, depthwise, gather, matmul, movement, normalize, pool, quantize, reduce, resize,
+    scatter, select, softmax, transfer, transpose_conv, unary,
 };
 
 /// How a kernel uses a binding.
@@ -111,6 +111,8 @@ pub const FAMILIES: &[&[KernelRow]] = &[
     movement::KERNELS,
     gather::KERNELS,
     resize::KERNELS,
+    scatter::KERNELS,
+    quantize::KERNELS,
 ];
 
 /// The row of this name.

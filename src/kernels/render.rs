@@ -75,7 +75,10 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "pool.wgsl",
     "movement.wgsl",
     "gather.wgsl",
-    "resize.wgsl"
+    "resize.wgsl",
+    "scatter.wgsl",
+    "one_hot.wgsl",
+    "quantize.wgsl"
 ];
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {

@@ -5,7 +5,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op, infer};
 
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
-    broadcast::{INTS, elementwise, known_shapes},
+    broadcast::{FLOATS, INTS, elementwise, known_shapes},
 };
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
@@ -39,7 +39,7 @@ pub const ROWS: &[OpRow] =
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     use DType::*;
-    ctx.input_is(0, &[Float32, Float16, Bool, UInt8, Int8, Int16, Int32, Int64])?;
+    ctx.input_is(0, &[FLOATS, INTS, &[Bool, UInt8, Int8, Int16]].concat())?;
     ctx.output_is(0, INTS)?;
     known_shapes(ctx)?;
     axis(&ctx.constant_ints(1)?, ctx.input_dims(0)?.len()).map(|_| ())

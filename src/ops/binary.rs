@@ -139,7 +139,7 @@ fn quotients(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
 
 /// As [`quotients`]: negative exponents of integers are an error.
 fn powers(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
-    same_types(ctx, &[DType::Float32, DType::Float16, DType::Int32])?;
+    same_types(ctx, &[FLOATS, &[DType::Int32]].concat())?;
     if ctx.input_type(0)? == DType::Int32 && ctx.constant_ints(1)?.iter().any(|&v| v < 0) {
         return Err(Reason::Value("an exponent is negative"));
     }
@@ -167,7 +167,7 @@ fn add_n(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     known_shapes(ctx)?;
     let dims = ctx.output_dims(0)?;
     for i in 0..ctx.node.inputs.len() {
-        ctx.input_is(i, &[DType::Float32, DType::Float16, DType::Int32])?;
+        ctx.input_is(i, &[FLOATS, &[DType::Int32]].concat())?;
         if ctx.input_type(i)? != ctx.output_type(0)? || ctx.input_dims(i)? != dims {
             return Err(Reason::Shape("addends of different shapes or types"));
         }

@@ -13,7 +13,7 @@ const OUTER: usize = 4;
 const MAX_RANK: usize = 8;
 
 /// The types that are stored as floats.
-pub const FLOATS: &[DType] = &[DType::Float32, DType::Float16];
+pub const FLOATS: &[DType] = &[DType::Float32, DType::Float16, DType::BFloat16];
 
 /// The integer types that operators compute with. INT64 values are held in 32 bits.
 pub const INTS: &[DType] = &[DType::Int32, DType::Int64];

@@ -4,7 +4,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType};
 
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
-    broadcast::{constants_fit, elementwise, known_shapes},
+    broadcast::{FLOATS, constants_fit, elementwise, known_shapes},
 };
 use crate::{
     reason::Reason,
@@ -16,9 +16,13 @@ pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::Cast, support, lower, 
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     use DType::*;
-    const TYPES: &[DType] = &[Float32, Float16, Int32, Int64, Int16, Int8, UInt8, Bool];
+    const TYPES: &[DType] = &[Float32, Float16, BFloat16, Int32, Int64, Int16, Int8, UInt8, Bool];
     ctx.input_is(0, TYPES)?;
     ctx.output_is(0, TYPES)?;
+    let from_float = FLOATS.contains(&ctx.input_type(0)?);
+    if from_float && ctx.output_type(0)? == Int64 {
+        return Err(Reason::Value("floats become integers of up to 64 bits"));
+    }
     constants_fit(ctx)?;
     known_shapes(ctx)
 }
@@ -27,7 +31,7 @@ fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
 /// the highest integer.
 fn expression(from_int: bool, to: DType) -> &'static str {
     match (from_int, to) {
-        (_, DType::Float32 | DType::Float16) => "vec4<f32>(v)",
+        (_, DType::Float32 | DType::Float16 | DType::BFloat16) => "vec4<f32>(v)",
         (true, DType::UInt8) => "v & vec4<i32>(255)",
         (true, DType::Int8) => "(v << vec4<u32>(24u)) >> vec4<u32>(24u)",
         (true, DType::Int16) => "(v << vec4<u32>(16u)) >> vec4<u32>(16u)",

@@ -19,8 +19,10 @@ pub mod movement;
 pub mod normalize;
 pub mod pool;
 pub mod prelu;
+pub mod quantize;
 pub mod reduce;
 pub mod resize;
+pub mod scatter;
 pub mod select;
 pub mod softmax;
 mod support;
@@ -80,6 +82,8 @@ const FAMILIES: &[&[OpRow]] = &[
     concat::ROWS,
     gather::ROWS,
     resize::ROWS,
+    scatter::ROWS,
+    quantize::ROWS,
 ];
 
 /// The row of a builtin.

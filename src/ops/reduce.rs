@@ -8,7 +8,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op, TensorId, infer};
 
 use super::{
     LowerCtx, LowerError, OpRow, StepBuilder, SupportCtx,
-    broadcast::{FLOATS, elementwise, known_shapes},
+    broadcast::{FLOATS, INTS, elementwise, known_shapes},
 };
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
@@ -88,16 +88,16 @@ fn means(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
 }
 
 fn sums(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
-    check(ctx, &[DType::Float32, DType::Float16, DType::Int32, DType::Int64])
+    check(ctx, &[FLOATS, INTS].concat())
 }
 
 fn products(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
-    check(ctx, &[DType::Float32, DType::Float16, DType::Int32])
+    check(ctx, &[FLOATS, &[DType::Int32]].concat())
 }
 
 fn extremes(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     use DType::*;
-    check(ctx, &[Float32, Float16, Int32, Int64, Int16, Int8, UInt8])
+    check(ctx, &[FLOATS, INTS, &[Int16, Int8, UInt8]].concat())
 }
 
 fn logical(ctx: &SupportCtx<'_>) -> Result<(), Reason> {

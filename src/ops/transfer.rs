@@ -44,6 +44,7 @@ pub fn host_name(dtype: DType) -> Option<&'static str> {
     Some(match dtype {
         DType::Float32 => "f32",
         DType::Float16 => "f16",
+        DType::BFloat16 => "bf16",
         DType::Int32 => "i32",
         DType::Int64 => "i64",
         DType::UInt8 | DType::Bool => "u8",

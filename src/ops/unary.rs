@@ -5,7 +5,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
-    broadcast::{FLOATS, constants_fit, elementwise, known_shapes},
+    broadcast::{FLOATS, INTS, constants_fit, elementwise, known_shapes},
 };
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
@@ -95,7 +95,7 @@ fn float(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
 
 /// INT64 is left to the CPU only where a constant shows that 32 bits do not suffice.
 fn float_or_int(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
-    ctx.input_is(0, &[DType::Float32, DType::Float16, DType::Int32, DType::Int64])?;
+    ctx.input_is(0, &[FLOATS, INTS].concat())?;
     ctx.output_is(0, &[ctx.input_type(0)?])?;
     constants_fit(ctx)?;
     known_shapes(ctx)

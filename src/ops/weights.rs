@@ -2,7 +2,7 @@
 
 use tflite_wgpu_model::{DType, QuantKind, TensorId};
 
-use super::{LowerCtx, LowerError, SupportCtx};
+use super::{LowerCtx, LowerError, SupportCtx, broadcast::FLOATS};
 use crate::{
     plan::step::{Operand, WeightData},
     reason::Reason,
@@ -41,7 +41,7 @@ pub(super) fn support_bias(ctx: &SupportCtx<'_>, i: usize) -> Result<(), Reason>
     if ctx.input(i).is_none() {
         return Ok(());
     }
-    ctx.input_is(i, &[DType::Float32, DType::Float16])?;
+    ctx.input_is(i, FLOATS)?;
     ctx.constant(i).map(|_| ())
 }
 

@@ -179,8 +179,17 @@ const fn view_row(op: BuiltinOperator) -> OpRow {
 }
 
 /// Types whose elements can be moved: those that cross the region's border.
-pub const MOVABLE: &[DType] =
-    &[DType::Float32, DType::Float16, DType::Int32, DType::Int64, DType::Bool, DType::UInt8, DType::Int8, DType::Int16];
+pub const MOVABLE: &[DType] = &[
+    DType::Float32,
+    DType::Float16,
+    DType::BFloat16,
+    DType::Int32,
+    DType::Int64,
+    DType::Bool,
+    DType::UInt8,
+    DType::Int8,
+    DType::Int16,
+];
 
 /// What a form asks of a node, before and after it has become a region's.
 pub trait Shapes {
