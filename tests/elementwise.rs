@@ -344,7 +344,8 @@ fn casts() -> TestResult {
     };
     let types = [F, I, L, DType::Int16, DType::Int8, DType::UInt8, B];
     for from in types {
-        for to in types {
+        // Floats may become integers of more than 32 bits: those casts are the CPU's.
+        for to in types.into_iter().filter(|to| (from, *to) != (F, L)) {
             run(&Op::Cast(CastOptions::default()), &[value(from)?], (to, &[2, 7]))?;
         }
     }
