@@ -65,9 +65,18 @@ pub enum Error {
     /// The reference interpreter failed.
     #[error(transparent)]
     Fallback(#[from] tflite_wgpu_fallback::Error),
+    /// A value is accessed as a type that it has not, or made of too many or too few elements.
+    #[error("value {0}")]
+    Value(tflite_wgpu_fallback::ValueError),
     /// The model file is not sound.
     #[error(transparent)]
     Model(#[from] tflite_wgpu_model::Error),
+}
+
+impl From<tflite_wgpu_fallback::ValueError> for Error {
+    fn from(error: tflite_wgpu_fallback::ValueError) -> Self {
+        Self::Value(error)
+    }
 }
 
 impl From<Reason> for Error {

@@ -91,6 +91,9 @@ impl fmt::Display for Operand {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A file that cannot be read, or is not sound.
+    #[error(transparent)]
+    Read(Arc<tflite_wgpu_model::Error>),
     /// A program whose parts contradict each other: an index beyond its list, a subgraph that calls itself.
     #[error("{place} has {found}, expected {expected}")]
     Program {
@@ -254,6 +257,12 @@ pub enum Error {
     /// A blocking call would have to wait where threads cannot (a browser).
     #[error("this call would block the thread: use the asynchronous one")]
     WouldBlock,
+}
+
+impl From<tflite_wgpu_model::Error> for Error {
+    fn from(error: tflite_wgpu_model::Error) -> Self {
+        Self::Read(Arc::new(error))
+    }
 }
 
 impl Error {

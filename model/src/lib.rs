@@ -16,6 +16,7 @@ mod op;
 mod packed;
 mod quant;
 mod read;
+mod summary;
 mod write;
 
 pub use builder::{GraphBuilder, ModelBuilder};
@@ -30,3 +31,4 @@ pub use metadata::{Content, FileKind, FileMetadata, ModelMetadata, SubgraphMetad
 pub use op::*;
 pub use packed::{PackedFile, packed_files};
 pub use quant::{Quant, QuantKind, Sparsity, SparsityDimension};
+pub use summary::ModelKind;

@@ -4,9 +4,12 @@ mod calls;
 mod check;
 mod sparse;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
-use tflite_wgpu_model::{Graph, Program, SubgraphId, TensorId};
+use tflite_wgpu_model::{Bytes, Graph, Program, SubgraphId, TensorId};
 
 use crate::{
     error::{Error, TensorAt},
@@ -38,6 +41,23 @@ impl Model {
         let cells = |graph: &Graph| graph.tensors.iter().map(|_| OnceLock::new()).collect();
         let constants = program.subgraphs.iter().map(cells).collect();
         Ok(Self(Arc::new(Inner { program, constants })))
+    }
+
+    /// Reads and checks a file. It is mapped into memory where that is possible, so it must not change while the model is
+    /// in use.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no sound `.tflite` file, and as [`Model::new`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::new(Program::open(path)?)
+    }
+
+    /// Reads and checks a file's bytes.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn read(bytes: impl Into<Bytes>) -> Result<Self, Error> {
+        Self::new(Program::read(bytes.into())?)
     }
 
     /// The program.
