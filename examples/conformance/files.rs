@@ -5,16 +5,8 @@ use std::{fs, path::Path};
 use serde_json::{Value as Json, json};
 use tflite_wgpu::npy;
 use tflite_wgpu_fallback::Value;
-use tflite_wgpu_model::DType;
 
-use crate::session::Res;
-
-/// The type that a name such as `float32` or `FLOAT32` stands for.
-pub fn dtype(name: &str) -> Res<DType> {
-    let upper = name.to_uppercase();
-    let found = DType::ALL.iter().find(|dtype| dtype.name() == upper);
-    Ok(*found.ok_or_else(|| format!("type {name} is unknown"))?)
-}
+use crate::golden::Res;
 
 /// Writes an output; `stem` has no extension.
 pub fn dump(stem: &Path, value: &Value) -> Res<()> {

@@ -6,6 +6,7 @@
 //! ```
 
 mod files;
+mod golden;
 mod models;
 mod packs;
 mod session;
@@ -13,6 +14,7 @@ mod session;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use tflite_wgpu::DelegateOptions;
 
 /// Runs conformance packs or whole models and writes what their judges read.
 #[derive(Parser)]
@@ -56,7 +58,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    let session = session::Session::open(args)?;
+    let mut options = DelegateOptions::parse(args.options.iter().map(String::as_str))?;
+    options.set("device", &args.device)?;
+    options.set("adapter", &args.adapter)?;
+    options.set("precision", &args.precision)?;
+    let session = session::Session::open(options)?;
     std::fs::create_dir_all(&args.dump)?;
     let (key, rows) = match (&args.packs, &args.models) {
         (Some(packs), _) => ("cases", packs::run(packs, &args.ops, &session, &args.dump)?),

@@ -13,7 +13,8 @@ use zip::ZipArchive;
 
 use crate::{
     files,
-    session::{Res, Session},
+    golden::{self, Res},
+    session::Session,
 };
 
 type Pack = ZipArchive<BufReader<File>>;
@@ -87,7 +88,7 @@ fn inputs(pack: &mut Pack, name: &str, prefix: &str, step: &Json) -> Res<Vec<Val
     let mut inputs = Vec::with_capacity(specs.len());
     for (k, spec) in specs.iter().enumerate() {
         let stem = format!("{name}/{prefix}in_{k}");
-        let dtype = files::dtype(spec["dtype"].as_str().unwrap_or_default())?;
+        let dtype = golden::dtype(spec["dtype"].as_str().unwrap_or_default())?;
         inputs.push(if dtype == tflite_wgpu_model::DType::String {
             files::strings(&read(pack, &format!("{stem}.json"))?)?
         } else {

@@ -1,18 +1,15 @@
 //! One interpreter after the other, on the CPU or with a delegate on one device.
 
 use std::{
-    error::Error,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
 };
 
-use tflite_wgpu::{DelegateOptions, GpuDelegate, Report, gpu::GpuDevice};
+use tflite_wgpu::{DelegateOptions, GpuDelegate, Report, gpu::GpuDevice, options::DeviceChoice};
 use tflite_wgpu_fallback::{Interpreter, Model, Value};
 use tflite_wgpu_model::{Bytes, Program};
 
-use crate::Args;
-
-pub type Res<T> = Result<T, Box<dyn Error>>;
+use crate::golden::Res;
 
 /// How cases are run.
 pub struct Session {
@@ -36,16 +33,19 @@ pub struct Ending {
 }
 
 impl Session {
-    pub fn open(args: &Args) -> Res<Self> {
-        let mut options = DelegateOptions::parse(args.options.iter().map(String::as_str))?;
-        options.set("device", &args.device)?;
-        options.set("adapter", &args.adapter)?;
-        options.set("precision", &args.precision)?;
-        let device = match args.device.as_str() {
-            "gpu" => GpuDelegate::new(options.clone())?.device().cloned(),
+    /// A session with these options; `device=gpu` opens a device, everything else is the CPU.
+    pub fn open(options: DelegateOptions) -> Res<Self> {
+        let device = match options.device {
+            DeviceChoice::Gpu => GpuDelegate::new(options.clone())?.device().cloned(),
             _ => None,
         };
         Ok(Self { options, device })
+    }
+
+    /// A session on a device that others use too.
+    #[allow(dead_code, reason = "tests that include this file use it")]
+    pub fn with_device(device: Arc<GpuDevice>, options: DelegateOptions) -> Self {
+        Self { options, device: Some(device) }
     }
 
     pub fn adapter(&self) -> String {
