@@ -166,11 +166,12 @@ pub trait Delegate: Send {
         inputs: &[PartitionInput<'_>],
     ) -> Result<Vec<(DType, Vec<usize>)>, DelegateError>;
 
-    /// Runs a partition, or submits its work; sets every output.
+    /// Runs a partition, or submits its work; sets every output. It waits only where it cannot go on without a result
+    /// of the device, as when it checks its own results.
     ///
     /// # Errors
     /// When it failed; none of what it set counts then.
-    fn invoke(&mut self, partition: usize, io: &mut dyn PartitionIo) -> Result<(), DelegateError>;
+    fn invoke<'a>(&'a mut self, partition: usize, io: &'a mut (dyn PartitionIo + 'a)) -> DelegateFuture<'a, ()>;
 
     /// Copies values to the host, in the order of `handles`; waits for the work they depend on.
     ///

@@ -158,7 +158,7 @@ impl Executor {
             written: Vec::new(),
             kept: Vec::new(),
         };
-        match delegated.delegate.invoke(index, &mut io) {
+        match delegated.delegate.invoke(index, &mut io).await {
             Ok(()) => {}
             Err(DelegateError::Fatal(cause)) => return Err(delegated.fatal(cause)),
             Err(DelegateError::Fallback(reason)) => {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    future::Future,
+    future::{Future, ready},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
@@ -185,8 +185,8 @@ impl Delegate for Toy {
         })
     }
 
-    fn invoke(&mut self, partition: usize, io: &mut dyn PartitionIo) -> Result<(), DelegateError> {
-        self.with(|state| {
+    fn invoke<'a>(&'a mut self, partition: usize, io: &'a mut (dyn PartitionIo + 'a)) -> DelegateFuture<'a, ()> {
+        Box::pin(ready(self.with(|state| {
             state.invokes += 1;
             let claimed = state.partitions[partition].clone();
             let at = |tensor: &TensorId| match io.input(*tensor) {
@@ -222,7 +222,7 @@ impl Delegate for Toy {
                 Some((from, false)) if state.invokes >= from => Err(DelegateError::fatal("out of luck")),
                 _ => Ok(()),
             }
-        })
+        })))
     }
 
     fn collect<'a>(&'a mut self, handles: &'a [Handle]) -> DelegateFuture<'a, Vec<Value>> {
