@@ -194,6 +194,7 @@ fn describe(report: &Arc<Mutex<Report>>, steps: bool, line: &mut serde_json::Val
     let mut kernels: BTreeMap<&str, (usize, f64, u64)> = BTreeMap::new();
     for partition in &report.partitions {
         for (step, time) in partition.steps.iter().zip(&partition.step_times) {
+            let time = time.best_ns;
             let rate = step.macs as f64 * 2.0 / time;
             let [x, y, z] = step.dispatch;
             let values: Vec<String> =

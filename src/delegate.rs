@@ -2,6 +2,8 @@
 
 mod handles;
 mod report;
+mod run;
+mod validate;
 
 use std::{
     collections::HashMap,
@@ -9,32 +11,29 @@ use std::{
 };
 
 use tflite_wgpu_fallback::{
-    Delegate, DelegateError, DelegateFuture, Handle, Input, Model, Partition, PartitionInput, PartitionIo, Value,
+    Delegate, DelegateError, DelegateFuture, Handle, Model, Partition, PartitionInput, PartitionIo, Value,
 };
 use tflite_wgpu_model::{BuiltinOperator, DType, SubgraphId, TensorId};
 
-pub use report::{PartitionReport, Report, SubgraphReport};
+pub use report::{Difference, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Validation};
 
 use crate::{
     annotate,
-    constant::Constant,
     error::Error,
-    gpu::{BorderBuffers, DeviceOptions, Executable, GpuDevice, WeightStore, border_buffer},
+    gpu::{DeviceOptions, GpuDevice, Memory},
     ops::Facts,
-    options::{DelegateOptions, DeviceChoice},
-    partition,
-    plan::{self, Border},
-    precision,
-    region::{Region, Storage},
-    rewrite,
+    options::{DelegateOptions, DeviceChoice, OnDeviceLost, OnMismatch},
+    partition, precision,
+    region::Storage,
 };
-use handles::{Handles, Readback};
+use handles::Handles;
+use run::{BorderBuffer, Prepared};
 
 /// Runs partitions of a model on a GPU.
 pub struct GpuDelegate {
     device: Option<Arc<GpuDevice>>,
     options: DelegateOptions,
-    store: Arc<WeightStore>,
+    memory: Arc<Memory>,
     model: Option<Model>,
     facts: Vec<Facts>,
     /// Storage of every tensor, by subgraph.
@@ -45,46 +44,32 @@ pub struct GpuDelegate {
     report: Arc<Mutex<Report>>,
 }
 
-type BorderBuffer = Arc<crate::gpu::DeviceBuffer>;
-
 /// A partition on the device.
 struct Part {
     partition: Partition,
     /// Outputs that another partition reads.
     device_outputs: Vec<TensorId>,
     prepared: Option<Prepared>,
-}
-
-/// A partition with concrete shapes.
-struct Prepared {
-    region: Region,
-    /// Outputs that follow from constants and shapes.
-    constants: Vec<(TensorId, Constant)>,
-    ready: Option<Ready>,
-}
-
-/// A partition's executable for one way its tensors cross the border.
-struct Ready {
-    border: Border,
-    buffers: BorderBuffers,
-    executable: Arc<Executable>,
+    /// Runs so far.
+    invokes: u64,
 }
 
 impl GpuDelegate {
-    /// A delegate with a device of its own, opened now.
+    /// A delegate with a device of its own, opened now. (Browsers may not block; they have [`GpuDelegate::open`].)
     ///
     /// With `device=auto` a missing adapter or a device that does not start is logged, and the delegate claims nothing.
     ///
     /// # Errors
     /// With `device=gpu`, when there is no adapter or it gives no device.
+    #[cfg(not(target_family = "wasm"))]
     pub fn new(options: DelegateOptions) -> Result<Self, Error> {
         pollster::block_on(Self::open(options))
     }
 
-    /// As [`GpuDelegate::new`], where nothing may block.
+    /// As `GpuDelegate::new`, where nothing may block.
     ///
     /// # Errors
-    /// As [`GpuDelegate::new`].
+    /// As `GpuDelegate::new`.
     pub async fn open(options: DelegateOptions) -> Result<Self, Error> {
         let wanted =
             DeviceOptions { adapter: options.adapter.clone(), limits: options.limits, typed_f16: options.typed_f16 };
@@ -113,7 +98,7 @@ impl GpuDelegate {
             report: Arc::new(Mutex::new(Report { adapter, ..Report::default() })),
             device,
             options,
-            store: Arc::new(WeightStore::default()),
+            memory: Arc::default(),
             model: None,
             facts: Vec::new(),
             storages: Vec::new(),
@@ -121,11 +106,6 @@ impl GpuDelegate {
             buffers: HashMap::new(),
             handles: Handles::default(),
         }
-    }
-
-    /// Shares packed constants with another delegate on the same device and model.
-    pub fn share_weights(&mut self, store: &Arc<WeightStore>) {
-        self.store = Arc::clone(store);
     }
 
     /// What the delegate has claimed and planned; stays up to date while the delegate lives.
@@ -138,10 +118,33 @@ impl GpuDelegate {
         self.device.as_ref()
     }
 
+    /// The memory that this delegate's partitions share; for tests that poison it.
+    #[doc(hidden)]
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// Notes a partition's failure and says who goes on: the CPU, unless the options want an error.
+    fn failure(&self, index: usize, error: Error) -> DelegateError {
+        if let Some(slot) = report::lock(&self.report).partitions.get_mut(index) {
+            slot.failure = Some(error.to_string());
+        }
+        let fatal = match &error {
+            Error::Mismatch { .. } => self.options.on_mismatch == OnMismatch::Error,
+            error => error.is_of_device() && self.options.on_device_lost == OnDeviceLost::Error,
+        };
+        if fatal {
+            return DelegateError::fatal(error);
+        }
+        tracing::warn!(partition = index, %error, "the CPU takes over");
+        DelegateError::fallback(error)
+    }
+
     fn claim_subgraph(&mut self, model: &Model, subgraph: SubgraphId) -> Vec<Partition> {
         let facts = annotate::annotate(model, subgraph, &|_| None).unwrap_or_default();
         let Some(graph) = model.program().graph(subgraph) else { return Vec::new() };
-        let mut assignment = partition::assign(graph, &facts, &self.options);
+        let max_bytes = self.device.as_ref().map_or(usize::MAX, |device| device.max_binding_bytes());
+        let mut assignment = partition::assign(graph, &facts, &self.options, max_bytes);
         if self.options.device == DeviceChoice::Auto
             && let Some(device) = &self.device
         {
@@ -161,130 +164,6 @@ impl GpuDelegate {
         self.storages.push(precision::assign(graph, &facts, self.options.precision, loops(model, subgraph)));
         self.facts.push(facts);
         partitions
-    }
-
-    fn prepare_part(&mut self, index: usize, inputs: &[PartitionInput<'_>]) -> Result<Vec<(DType, Vec<usize>)>, Error> {
-        let internal = || Error::Internal(format!("partition {index} does not exist"));
-        let model = self.model.clone().ok_or_else(internal)?;
-        let part = self.parts.get_mut(index).ok_or_else(internal)?;
-        let subgraph = part.partition.subgraph;
-        let graph = model.program().graph(subgraph).ok_or_else(internal)?;
-        let mut facts = self.facts.get(subgraph.index()).cloned().unwrap_or_default();
-        let shapes: Vec<_> = inputs.iter().map(|input| (input.tensor, input.shape)).collect();
-        for input in inputs {
-            if let Some(fact) = facts.tensors.get_mut(input.tensor.index()) {
-                fact.constant = input.value.cloned().map(Constant::from);
-            }
-        }
-        annotate::update(graph, &part.partition.nodes, &shapes, &mut facts);
-        let outputs = &part.partition.outputs;
-        let storages = self.storages.get(subgraph.index()).map(Vec::as_slice).unwrap_or_default();
-        let storages = (self.options.precision, storages);
-        let mut region = partition::build(graph, &part.partition.nodes, outputs, &facts, storages)
-            .map_err(|error| Error::from(error.reason))?;
-        rewrite::rewrite(&mut region);
-        let constant = |id: &TensorId| Some((*id, facts.tensor(*id)?.constant.clone()?));
-        let constants: Vec<_> = outputs.iter().filter_map(constant).collect();
-        let described = outputs.iter().map(|id| {
-            let fact = facts.tensor(*id).ok_or_else(internal)?;
-            Ok((fact.dtype, fact.dims.clone().ok_or_else(internal)?))
-        });
-        let described = described.collect::<Result<_, Error>>()?;
-        part.prepared = Some(Prepared { region, constants, ready: None });
-        Ok(described)
-    }
-
-    fn invoke_part(&mut self, index: usize, io: &mut dyn PartitionIo) -> Result<(), Error> {
-        let border = self.border(index, io)?;
-        self.make_ready(index, &border)?;
-        let internal = || Error::Internal(format!("partition {index} is not prepared"));
-        let part = self.parts.get_mut(index).ok_or_else(internal)?;
-        let prepared = part.prepared.as_ref().ok_or_else(internal)?;
-        for (id, value) in &prepared.constants {
-            io.set_output(*id, (**value).clone());
-        }
-        let Some(ready) = prepared.ready.as_ref() else { return Ok(()) };
-        let executable = Arc::clone(&ready.executable);
-        self.handles.settle(&executable)?;
-        if let Some(times) = executable.step_times()
-            && let Some(slot) = report::lock(&self.report).partitions.get_mut(index)
-        {
-            slot.step_times = times;
-        }
-        for (id, buffer) in &ready.buffers {
-            let read = match io.input(*id) {
-                Some(Input::Handle(handle)) if border.device_inputs.contains(id) => Some(handle),
-                _ => None,
-            };
-            match read {
-                Some(handle) => self.handles.provide(&executable, handle, buffer)?,
-                None => self.handles.preserve(&executable, buffer),
-            }
-        }
-        let pending = executable.submit(|id| match io.input(id) {
-            Some(Input::Host(value)) => Some(value),
-            _ => None,
-        })?;
-        let readback = Readback::new(&executable, pending);
-        for id in &prepared.region.outputs {
-            let tensor = prepared.region.tensor(*id).clone();
-            let buffer = ready.buffers.get(id).filter(|_| border.device_outputs.contains(id)).cloned();
-            let readback = border.host_outputs.contains(id).then(|| Arc::clone(&readback));
-            io.set_output_handle(*id, self.handles.add(*id, tensor, buffer, readback));
-        }
-        Ok(())
-    }
-
-    /// How a partition's tensors cross the border, as the interpreter has them now.
-    fn border(&self, index: usize, io: &dyn PartitionIo) -> Result<Border, Error> {
-        let internal = || Error::Internal(format!("partition {index} is not prepared"));
-        let part = self.parts.get(index).ok_or_else(internal)?;
-        let region = &part.prepared.as_ref().ok_or_else(internal)?.region;
-        let on_device = |id: &TensorId| matches!(io.input(*id), Some(Input::Handle(_)));
-        let mut border =
-            Border { device_inputs: region.inputs.iter().copied().filter(on_device).collect(), ..Border::default() };
-        for &id in &region.outputs {
-            if part.device_outputs.contains(&id) {
-                border.device_outputs.push(id);
-            }
-            if io.wants_host(id) || !part.device_outputs.contains(&id) {
-                border.host_outputs.push(id);
-            }
-        }
-        Ok(border)
-    }
-
-    /// Plans a partition for this border, unless it is so already.
-    fn make_ready(&mut self, index: usize, border: &Border) -> Result<(), Error> {
-        let internal = || Error::Internal(format!("partition {index} is not prepared"));
-        let device = self.device.clone().ok_or_else(|| Error::NoAdapter("none opened".to_owned()))?;
-        let part = self.parts.get_mut(index).ok_or_else(internal)?;
-        let subgraph = part.partition.subgraph;
-        let prepared = part.prepared.as_mut().ok_or_else(internal)?;
-        if prepared.region.outputs.is_empty() || prepared.ready.as_ref().is_some_and(|ready| ready.border == *border) {
-            return Ok(());
-        }
-        let plan = plan::plan(prepared.region.clone(), border, &device.tuning)?;
-        let mut buffers = BorderBuffers::new();
-        for &id in border.device_inputs.iter().chain(&border.device_outputs) {
-            let tensor = prepared.region.tensor(id);
-            let fits = |buffer: &&BorderBuffer| buffer.holds(tensor.device_bytes());
-            let known = self.buffers.get(&(subgraph, id)).filter(fits).cloned();
-            let buffer = known.unwrap_or_else(|| border_buffer(&device, tensor));
-            self.buffers.insert((subgraph, id), Arc::clone(&buffer));
-            buffers.insert(id, buffer);
-        }
-        let scope = format!("{subgraph}");
-        let mut executable = Executable::new(&device, plan, &self.store, &scope, &buffers)?;
-        if self.options.time_steps {
-            executable.time_steps();
-        }
-        let executable = Arc::new(executable);
-        if let Some(slot) = report::lock(&self.report).partitions.get_mut(index) {
-            *slot = PartitionReport::new(&part.partition, executable.plan());
-        }
-        prepared.ready = Some(Ready { border: border.clone(), buffers, executable });
-        Ok(())
     }
 }
 
@@ -309,7 +188,7 @@ impl Delegate for GpuDelegate {
             };
             let carried = loops(model, partition.subgraph);
             let device_outputs = partition.outputs.iter().copied().filter(|id| carried || read_elsewhere(id)).collect();
-            self.parts.push(Part { partition: partition.clone(), device_outputs, prepared: None });
+            self.parts.push(Part { partition: partition.clone(), device_outputs, prepared: None, invokes: 0 });
             report::lock(&self.report).partitions.push(PartitionReport::claimed(partition));
         }
         Ok(claimed)
@@ -320,17 +199,25 @@ impl Delegate for GpuDelegate {
         partition: usize,
         inputs: &[PartitionInput<'_>],
     ) -> Result<Vec<(DType, Vec<usize>)>, DelegateError> {
-        self.prepare_part(partition, inputs).map_err(DelegateError::fallback)
+        self.prepare_part(partition, inputs).map_err(|error| self.failure(partition, error))
     }
 
-    fn invoke(&mut self, partition: usize, io: &mut dyn PartitionIo) -> Result<(), DelegateError> {
-        self.invoke_part(partition, io).map_err(DelegateError::fallback)
+    fn invoke<'a>(&'a mut self, partition: usize, io: &'a mut (dyn PartitionIo + 'a)) -> DelegateFuture<'a, ()> {
+        Box::pin(async move {
+            let result = self.invoke_part(partition, io).await;
+            result.map_err(|error| self.failure(partition, error))
+        })
     }
 
     fn collect<'a>(&'a mut self, handles: &'a [Handle]) -> DelegateFuture<'a, Vec<Value>> {
         Box::pin(async move {
             let device = self.device.clone().ok_or_else(|| DelegateError::fallback("no device"))?;
-            self.handles.collect(&device, &self.store, handles).map_err(DelegateError::fallback)
+            let values = self.handles.collect(&device, &self.memory, handles).await;
+            self.note_times();
+            values.map_err(|error| {
+                let wants_error = self.options.on_device_lost == OnDeviceLost::Error;
+                if wants_error { DelegateError::fatal(error) } else { DelegateError::fallback(error) }
+            })
         })
     }
 

@@ -1,6 +1,6 @@
 //! The crate's error.
 
-use crate::{ops::LowerError, reason::Reason};
+use crate::{delegate::Difference, ops::LowerError, reason::Reason};
 
 /// What can go wrong on the GPU side.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum Error {
         /// What it said.
         message: String,
     },
+    /// Validation while running found a result that differs from the reference.
+    #[error("{0}, by the reference")]
+    Mismatch(Box<Difference>),
     /// A shader template does not render.
     #[error(transparent)]
     Render(#[from] crate::kernels::RenderError),
@@ -76,6 +79,13 @@ pub enum Error {
 impl From<tflite_wgpu_fallback::ValueError> for Error {
     fn from(error: tflite_wgpu_fallback::ValueError) -> Self {
         Self::Value(error)
+    }
+}
+
+impl Error {
+    /// Whether the device is to blame, rather than the model or its caller.
+    pub fn is_of_device(&self) -> bool {
+        matches!(self, Self::Device { .. } | Self::Failed { .. } | Self::Lost { .. })
     }
 }
 

@@ -43,7 +43,7 @@ pub mod rewrite;
 pub mod tuning;
 
 pub use constant::Constant;
-pub use delegate::{GpuDelegate, PartitionReport, Report, SubgraphReport};
+pub use delegate::{Difference, GpuDelegate, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Validation};
 pub use error::Error;
 pub use options::DelegateOptions;
 pub use reason::Reason;
@@ -60,7 +60,7 @@ const _: () = {
     shared::<Model>();
     shared::<Value>();
     shared::<gpu::GpuDevice>();
-    shared::<gpu::WeightStore>();
+    shared::<gpu::Memory>();
     shared::<DelegateOptions>();
     shared::<Report>();
     shared::<Error>();

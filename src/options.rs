@@ -58,6 +58,26 @@ pub enum OnMismatch {
     Error,
 }
 
+/// What follows when the device is lost, or fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDeviceLost {
+    /// The CPU goes on, this invoke included.
+    #[default]
+    Fallback,
+    /// The invoke fails.
+    Error,
+}
+
+/// A kernel whose result is negated, for tests that a wrong kernel is found.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Perturb {
+    /// The last kernel of this node.
+    Node(NodeId),
+    /// The last kernel that stands for this node and others.
+    Fused(NodeId),
+}
+
 /// Options of [`crate::GpuDelegate`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct DelegateOptions {
@@ -71,6 +91,8 @@ pub struct DelegateOptions {
     pub validate: Validate,
     /// What follows from a mismatch.
     pub on_mismatch: OnMismatch,
+    /// What follows when the device is lost.
+    pub on_device_lost: OnDeviceLost,
     /// Only these operators (TFLite's names); empty for all.
     pub allow_ops: BTreeSet<String>,
     /// Not these operators.
@@ -89,6 +111,9 @@ pub struct DelegateOptions {
     pub max_delegated_partitions: Option<usize>,
     /// Smaller partitions stay on the CPU.
     pub min_nodes_per_partition: usize,
+    /// Makes a kernel wrong: for tests that it is found.
+    #[doc(hidden)]
+    pub perturb: Option<Perturb>,
 }
 
 impl Default for DelegateOptions {
@@ -99,6 +124,7 @@ impl Default for DelegateOptions {
             precision: Precision::default(),
             validate: Validate::default(),
             on_mismatch: OnMismatch::default(),
+            on_device_lost: OnDeviceLost::default(),
             allow_ops: BTreeSet::new(),
             deny_ops: BTreeSet::new(),
             deny_nodes: BTreeSet::new(),
@@ -108,6 +134,7 @@ impl Default for DelegateOptions {
             time_steps: false,
             max_delegated_partitions: None,
             min_nodes_per_partition: 1,
+            perturb: None,
         }
     }
 }
@@ -119,6 +146,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("precision", "auto, f16 or f32"),
     ("validate", "off, first or every:N"),
     ("on_mismatch", "report, fallback or error"),
+    ("on_device_lost", "fallback or error"),
     ("allow_ops", "operator names separated by commas"),
     ("deny_ops", "operator names separated by commas"),
     ("deny_nodes", "node positions separated by commas"),
@@ -199,6 +227,13 @@ impl DelegateOptions {
                     "report" => OnMismatch::Report,
                     "fallback" => OnMismatch::Fallback,
                     "error" => OnMismatch::Error,
+                    _ => return None,
+                }
+            }
+            "on_device_lost" => {
+                self.on_device_lost = match value {
+                    "fallback" => OnDeviceLost::Fallback,
+                    "error" => OnDeviceLost::Error,
                     _ => return None,
                 }
             }

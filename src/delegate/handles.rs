@@ -10,7 +10,7 @@ use tflite_wgpu_model::TensorId;
 
 use crate::{
     error::Error,
-    gpu::{BorderBuffers, DeviceBuffer, Executable, GpuDevice, Pending, WeightStore},
+    gpu::{BorderBuffers, DeviceBuffer, Executable, GpuDevice, Memory, Pending},
     plan::{self, Border},
     region::{Region, RegionTensor},
 };
@@ -33,14 +33,14 @@ impl Readback {
     }
 
     /// Waits for the values, once.
-    fn settle(&self) -> Result<(), Error> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Pending(pending) = &mut *state
-            && let Some(pending) = pending.take()
-        {
-            let mut values = HashMap::new();
-            self.executable.collect(pending, |id, value| drop(values.insert(id, value)))?;
-            *state = State::Ready(values);
+    pub async fn settle(&self) -> Result<(), Error> {
+        let pending = match &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Pending(pending) => pending.take(),
+            State::Ready(_) => None,
+        };
+        if let Some(pending) = pending {
+            let values = self.executable.collect(pending).await?.into_iter().collect();
+            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Ready(values);
         }
         Ok(())
     }
@@ -66,8 +66,6 @@ struct Held {
 pub struct Handles {
     next: u64,
     held: HashMap<Handle, Held>,
-    /// The last invoke of each executable: its readback buffer is free once this is settled.
-    last: Vec<Arc<Readback>>,
 }
 
 impl Handles {
@@ -81,13 +79,6 @@ impl Handles {
     ) -> Handle {
         let handle = Handle(self.next);
         self.next += 1;
-        if let Some(readback) = &readback {
-            self.last
-                .retain(|known| !Arc::ptr_eq(&known.executable, &readback.executable) || Arc::ptr_eq(known, readback));
-            if !self.last.iter().any(|known| Arc::ptr_eq(known, readback)) {
-                self.last.push(Arc::clone(readback));
-            }
-        }
         self.held.insert(handle, Held { id, tensor, buffer, readback });
         handle
     }
@@ -97,67 +88,65 @@ impl Handles {
         self.held.remove(&handle);
     }
 
-    /// Finishes the executable's last readback, so that its buffer can be mapped again.
-    pub fn settle(&mut self, executable: &Arc<Executable>) -> Result<(), Error> {
-        self.last.iter().filter(|readback| Arc::ptr_eq(&readback.executable, executable)).try_for_each(|r| r.settle())
-    }
-
     /// Puts a held value into the buffer that an executable reads.
-    pub fn provide(
-        &mut self,
-        executable: &Executable,
-        handle: Handle,
-        buffer: &Arc<DeviceBuffer>,
-    ) -> Result<(), Error> {
+    pub fn provide(&mut self, device: &GpuDevice, handle: Handle, buffer: &Arc<DeviceBuffer>) -> Result<(), Error> {
         let held = self.held.get(&handle).and_then(|held| held.buffer.clone());
         let from = held.ok_or_else(|| Error::Internal("a value is not on the device".to_owned()))?;
         if !Arc::ptr_eq(&from, buffer) {
-            self.preserve(executable, buffer);
-            executable.copy(&from, buffer);
+            self.preserve(device, buffer)?;
+            DeviceBuffer::copy(device, &from, buffer)?;
         }
         Ok(())
     }
 
     /// Gives values that live in `buffer` another one, as it is about to be written.
-    pub fn preserve(&mut self, executable: &Executable, buffer: &Arc<DeviceBuffer>) {
+    pub fn preserve(&mut self, device: &GpuDevice, buffer: &Arc<DeviceBuffer>) -> Result<(), Error> {
         let mut moved: Option<Arc<DeviceBuffer>> = None;
         for held in self.held.values_mut() {
             if held.buffer.as_ref().is_some_and(|b| Arc::ptr_eq(b, buffer)) {
-                let copy = moved.get_or_insert_with(|| executable.duplicate(buffer));
-                held.buffer = Some(Arc::clone(copy));
+                let copy = match moved.take() {
+                    Some(copy) => copy,
+                    None => buffer.duplicate(device)?,
+                };
+                held.buffer = Some(Arc::clone(&copy));
+                moved = Some(copy);
             }
         }
+        Ok(())
     }
 
     /// Values of handles on the host.
-    pub fn collect(
-        &mut self,
+    pub async fn collect(
+        &self,
         device: &Arc<GpuDevice>,
-        store: &WeightStore,
+        memory: &Arc<Memory>,
         handles: &[Handle],
     ) -> Result<Vec<Value>, Error> {
-        handles
-            .iter()
-            .map(|handle| {
-                let unknown = || Error::Internal(format!("handle {} is unknown", handle.0));
-                let held = self.held.get(handle).ok_or_else(unknown)?;
-                if let Some(readback) = &held.readback {
-                    readback.settle()?;
-                    if let Some(value) = readback.value(held.id) {
-                        return Ok(value);
-                    }
+        let mut values = Vec::with_capacity(handles.len());
+        for handle in handles {
+            let unknown = || Error::Internal(format!("handle {} is unknown", handle.0));
+            let held = self.held.get(handle).ok_or_else(unknown)?;
+            let mut value = None;
+            if let Some(readback) = &held.readback {
+                readback.settle().await?;
+                value = readback.value(held.id);
+            }
+            values.push(match value {
+                Some(value) => value,
+                None => {
+                    let buffer = held.buffer.as_ref().ok_or_else(unknown)?;
+                    download(device, memory, &held.tensor, buffer).await?
                 }
-                let buffer = held.buffer.as_ref().ok_or_else(unknown)?;
-                download(device, store, &held.tensor, buffer)
-            })
-            .collect()
+            });
+        }
+        Ok(values)
     }
 }
 
 /// Reads a border buffer back by a plan of its own: nobody had asked for this value on the host.
-fn download(
+async fn download(
     device: &Arc<GpuDevice>,
-    store: &WeightStore,
+    memory: &Arc<Memory>,
     tensor: &RegionTensor,
     buffer: &Arc<DeviceBuffer>,
 ) -> Result<Value, Error> {
@@ -166,9 +155,8 @@ fn download(
     let border = Border { device_inputs: vec![id], device_outputs: Vec::new(), host_outputs: vec![id] };
     let plan = plan::plan(region, &border, &device.tuning)?;
     let buffers = BorderBuffers::from([(id, Arc::clone(buffer))]);
-    let executable = Executable::new(device, plan, store, "download", &buffers)?;
+    let executable = Executable::new(device, plan, memory, &buffers)?;
     let pending = executable.submit(|_| None)?;
-    let mut result = None;
-    executable.collect(pending, |_, value| result = Some(value))?;
-    result.ok_or_else(|| Error::Internal("nothing was read back".to_owned()))
+    let value = executable.collect(pending).await?.pop();
+    value.map(|(_, value)| value).ok_or_else(|| Error::Internal("nothing was read back".to_owned()))
 }

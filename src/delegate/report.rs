@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -9,7 +10,8 @@ use tflite_wgpu_fallback::Partition;
 use tflite_wgpu_model::{Graph, NodeId, SubgraphId};
 
 use crate::{
-    gpu::AdapterSummary,
+    compare::{Figures, Mismatch},
+    gpu::{AdapterSummary, StepTime},
     plan::{Plan, step::Step},
     reason::Reason,
 };
@@ -52,9 +54,8 @@ pub struct PartitionReport {
     pub nodes: Vec<NodeId>,
     /// The plan's steps; empty until the partition has run.
     pub steps: Vec<Step>,
-    /// Best time of each step on the device in nanoseconds, all invokes but the last; empty unless `time_steps` is set
-    /// and the adapter has timestamps.
-    pub step_times: Vec<f64>,
+    /// Times of each step on the device; empty unless the option `time_steps` is set and the adapter has timestamps.
+    pub step_times: Vec<StepTime>,
     /// Different pipelines of the plan.
     pub pipelines: usize,
     /// Bytes of the arena.
@@ -63,6 +64,45 @@ pub struct PartitionReport {
     pub live_bytes: usize,
     /// The device's failure, once the CPU has taken over.
     pub failure: Option<String>,
+    /// What validation while running has found; none before the first comparison.
+    pub validation: Option<Validation>,
+}
+
+/// What comparing a partition's runs with the reference has found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Validation {
+    /// Runs that were compared.
+    pub checked: u64,
+    /// Those that differed.
+    pub failed: u64,
+    /// Figures of the output with the largest error, over all outputs that passed.
+    pub worst: Option<Figures>,
+    /// The first difference.
+    pub difference: Option<Difference>,
+}
+
+/// A result that differs from the reference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The subgraph.
+    pub subgraph: SubgraphId,
+    /// The first node of the file whose result differs; none when only the whole partition shows it.
+    pub node: Option<NodeId>,
+    /// Name of its operator.
+    pub op: String,
+    /// Name of the tensor that differs.
+    pub tensor: String,
+    /// How it differs.
+    pub mismatch: Mismatch,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(node) = self.node {
+            write!(f, "node {node} {}: ", self.op)?;
+        }
+        write!(f, "tensor \"{}\" {}", self.tensor, self.mismatch)
+    }
 }
 
 impl PartitionReport {
@@ -77,6 +117,7 @@ impl PartitionReport {
             arena_bytes: 0,
             live_bytes: 0,
             failure: None,
+            validation: None,
         }
     }
 
@@ -115,6 +156,48 @@ impl Report {
         keys.sort();
         keys.dedup();
         keys.len()
+    }
+}
+
+/// A kernel of a plan and its time on the device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProfileRow {
+    /// Position of the partition.
+    pub partition: usize,
+    /// Name of the kernel.
+    pub kernel: &'static str,
+    /// The file's nodes that the dispatch stands for; none for transfers.
+    pub nodes: Vec<NodeId>,
+    /// Its time.
+    pub time: StepTime,
+}
+
+/// Times of every dispatch, in the order of execution.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Profile {
+    /// One row per dispatch.
+    pub rows: Vec<ProfileRow>,
+}
+
+impl Profile {
+    /// Mean time of one run of everything, nanoseconds.
+    pub fn mean_ns(&self) -> f64 {
+        self.rows.iter().map(|row| row.time.mean_ns).sum()
+    }
+}
+
+impl Report {
+    /// Times of every dispatch; empty unless the option `time_steps` is set and the adapter has timestamps.
+    pub fn profile(&self) -> Profile {
+        let rows = self.partitions.iter().enumerate().flat_map(|(i, partition)| {
+            partition.steps.iter().zip(&partition.step_times).map(move |(step, time)| ProfileRow {
+                partition: i,
+                kernel: step.kernel,
+                nodes: step.nodes.clone(),
+                time: *time,
+            })
+        });
+        Profile { rows: rows.collect() }
     }
 }
 

@@ -52,6 +52,16 @@ impl AdapterChoice {
     }
 }
 
+impl std::fmt::Display for AdapterChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Best => f.write_str("the best"),
+            Self::Index(index) => write!(f, "position {index}"),
+            Self::Name(name) => write!(f, "\"{name}\""),
+        }
+    }
+}
+
 /// All adapters, best first: discrete, integrated, virtual, other, lavapipe, SwiftShader.
 pub async fn adapters() -> Vec<(AdapterSummary, wgpu::Adapter)> {
     let instance = instance();
@@ -89,7 +99,7 @@ pub async fn choose(choice: &AdapterChoice) -> Result<(AdapterSummary, wgpu::Ada
         Error::NoAdapter(if names.is_empty() {
             "none found".to_owned()
         } else {
-            format!("none matches {choice:?}; there are {}", names.join(", "))
+            format!("none matches {choice}; there are {}", names.join(", "))
         })
     })
 }
@@ -143,5 +153,46 @@ pub(super) fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         max_buffer_bytes: limits.max_buffer_size,
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wgpu::{AdapterInfo, Backend, DeviceType};
+
+    use super::*;
+
+    fn info(device_type: DeviceType, name: &str) -> AdapterInfo {
+        AdapterInfo { name: name.to_owned(), ..AdapterInfo::new(device_type, Backend::Vulkan) }
+    }
+
+    #[test]
+    fn hardware_comes_before_software() {
+        let order = [
+            info(DeviceType::DiscreteGpu, "a card"),
+            info(DeviceType::IntegratedGpu, "a chip"),
+            info(DeviceType::VirtualGpu, "a cloud"),
+            info(DeviceType::Other, "something"),
+            info(DeviceType::Cpu, "llvmpipe (LLVM 15.0.6, 256 bits)"),
+            info(DeviceType::Cpu, "a reference rasteriser"),
+            info(DeviceType::Cpu, "SwiftShader Device (Subzero)"),
+        ];
+        let ranks: Vec<usize> = order.iter().map(rank).collect();
+        assert_eq!(ranks, [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn software_is_known_by_name_too() {
+        // SwiftShader has called itself an integrated GPU in some versions.
+        assert!(classify(&info(DeviceType::IntegratedGpu, "Google SwiftShader")).is_software());
+        assert!(!classify(&info(DeviceType::IntegratedGpu, "Apple M1")).is_software());
+        assert_eq!(classify(&info(DeviceType::IntegratedGpu, "Mali-G78")), AdapterClass::Mobile);
+    }
+
+    #[test]
+    fn choices_are_positions_or_names() {
+        assert_eq!(AdapterChoice::parse(""), AdapterChoice::Best);
+        assert_eq!(AdapterChoice::parse("1"), AdapterChoice::Index(1));
+        assert_eq!(AdapterChoice::parse("llvm"), AdapterChoice::Name("llvm".to_owned()));
     }
 }

@@ -1,20 +1,12 @@
-//! Buffers, counted where they are made, and the store of packed constants.
+//! Buffers, counted where they are made.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
-
-use half::f16;
 
 use super::device::GpuDevice;
-use crate::{
-    plan::step::{WeightData, Weights},
-    region::Storage,
-};
+use crate::error::Error;
 
 /// Bytes of buffers alive on a device.
 #[derive(Debug, Default)]
@@ -41,6 +33,7 @@ pub(super) enum Kind {
     Weights,
     Params,
     Readback,
+    Timestamps,
 }
 
 /// A buffer that leaves the count when it is dropped.
@@ -60,6 +53,7 @@ impl DeviceBuffer {
             Kind::Weights => U::STORAGE | U::COPY_DST,
             Kind::Params => U::UNIFORM | U::COPY_DST,
             Kind::Readback => U::MAP_READ | U::COPY_DST,
+            Kind::Timestamps => U::QUERY_RESOLVE | U::COPY_SRC,
         };
         let size = (bytes.max(16).next_multiple_of(16)) as u64;
         let label = Some(match kind {
@@ -67,6 +61,7 @@ impl DeviceBuffer {
             Kind::Weights => "weights",
             Kind::Params => "params",
             Kind::Readback => "readback",
+            Kind::Timestamps => "timestamps",
         });
         let mapped_at_creation = contents.is_some();
         let buffer = device.device.create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation });
@@ -84,6 +79,30 @@ impl DeviceBuffer {
         counted
     }
 
+    /// Copies one buffer into another on the device.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn copy(device: &GpuDevice, from: &Self, to: &Self) -> Result<(), Error> {
+        device.guarded(|| {
+            let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let bytes = from.buffer.size().min(to.buffer.size());
+            encoder.copy_buffer_to_buffer(&from.buffer, 0, &to.buffer, 0, Some(bytes));
+            device.queue.submit([encoder.finish()]);
+        })
+    }
+
+    /// A new buffer with the contents of this one.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn duplicate(&self, device: &GpuDevice) -> Result<Arc<Self>, Error> {
+        let bytes = usize::try_from(self.buffer.size()).unwrap_or(usize::MAX);
+        let copy = device.guarded(|| Self::new(device, self.kind, bytes, None))?;
+        Self::copy(device, self, &copy)?;
+        Ok(Arc::new(copy))
+    }
+
     /// Whether it has room for this many bytes.
     pub fn holds(&self, bytes: usize) -> bool {
         self.buffer.size() >= bytes as u64
@@ -93,7 +112,7 @@ impl DeviceBuffer {
         match self.kind {
             Kind::Activations => &self.usage.activations,
             Kind::Weights => &self.usage.weights,
-            Kind::Params | Kind::Readback => &self.usage.other,
+            Kind::Params | Kind::Readback | Kind::Timestamps => &self.usage.other,
         }
     }
 }
@@ -101,36 +120,5 @@ impl DeviceBuffer {
 impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         self.counter().fetch_sub(self.buffer.size(), Ordering::Relaxed);
-    }
-}
-
-/// Packed constants of a model on a device, each stored once and shared by partitions and interpreters.
-#[derive(Debug, Default)]
-pub struct WeightStore {
-    buffers: Mutex<HashMap<String, Arc<DeviceBuffer>>>,
-}
-
-impl WeightStore {
-    /// The buffer of `weights`, uploaded at its first use. `scope` tells subgraphs apart.
-    pub(super) fn get(&self, device: &GpuDevice, scope: &str, weights: &Weights) -> Arc<DeviceBuffer> {
-        let key = format!("{scope} {}", weights.key);
-        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = buffers.entry(key).or_insert_with(|| {
-            let bytes = encode(&weights.data, weights.storage);
-            Arc::new(DeviceBuffer::new(device, Kind::Weights, bytes.len(), Some(&bytes)))
-        });
-        Arc::clone(made)
-    }
-}
-
-/// Bytes of constants in a storage.
-fn encode(data: &WeightData, storage: Storage) -> Vec<u8> {
-    match (data, storage) {
-        (WeightData::Float(values), Storage::F16) => {
-            let clamped = values.iter().map(|&v| f16::from_f32(v.clamp(-65504.0, 65504.0)));
-            clamped.flat_map(|h| h.to_le_bytes()).collect()
-        }
-        (WeightData::Float(values), _) => bytemuck::cast_slice(values).to_vec(),
-        (WeightData::Int(values), _) => bytemuck::cast_slice(values).to_vec(),
     }
 }

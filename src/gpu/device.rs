@@ -1,13 +1,11 @@
 //! A device with its queue, pipelines and error state; shared by interpreters.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{
     adapter::{self, AdapterChoice, AdapterSummary},
     buffers::Usage,
+    memory::WeightStore,
     pipelines::Pipelines,
 };
 use crate::{
@@ -49,16 +47,29 @@ pub struct GpuDevice {
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Pipelines,
     pub(super) limits: wgpu::Limits,
+    pub(super) weights: WeightStore,
     faults: Arc<Faults>,
 }
 
 #[derive(Default)]
 struct Faults {
-    lost: AtomicBool,
+    /// Why the device was lost.
+    lost: OnceLock<String>,
     messages: Mutex<Vec<String>>,
 }
 
 impl Faults {
+    /// Notes what no error scope has caught, and the loss of the device.
+    fn listen(self: &Arc<Self>, device: &wgpu::Device) {
+        let sink = Arc::clone(self);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| sink.push(error.to_string())));
+        let sink = Arc::clone(self);
+        device.set_device_lost_callback(move |reason, message| {
+            // Only the first loss counts.
+            let _ = sink.lost.set(format!("{reason:?}: {message}"));
+        });
+    }
+
     fn push(&self, message: String) {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner).push(message);
     }
@@ -103,44 +114,78 @@ impl GpuDevice {
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) =
             opened.map_err(|error| Error::Device { adapter: summary.name.clone(), message: error.to_string() })?;
-        Ok(Self::new(summary, tuning, device, queue))
+        let faults = Arc::new(Faults::default());
+        faults.listen(&device);
+        Ok(Self::new(summary, tuning, device, queue, faults))
     }
 
-    /// Wraps a device that the caller owns.
+    /// Wraps a device that the caller owns. Its handlers of errors and of its loss stay the caller's.
     pub fn with_device(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
         let summary = adapter::summary(0, adapter);
         let typed = device.features().contains(wgpu::Features::SHADER_F16);
         let flags = adapter.get_downlevel_capabilities().flags;
         let builtin = typed || flags.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32);
         let tuning = Tuning::of(adapter::classify(&adapter.get_info()), typed, builtin);
-        Self::new(summary, tuning, device, queue)
+        Self::new(summary, tuning, device, queue, Arc::default())
     }
 
-    fn new(summary: AdapterSummary, tuning: Tuning, device: wgpu::Device, queue: wgpu::Queue) -> Arc<Self> {
-        let faults = Arc::new(Faults::default());
-        let sink = Arc::clone(&faults);
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| sink.push(error.to_string())));
-        let sink = Arc::clone(&faults);
-        device.set_device_lost_callback(move |reason, message| {
-            sink.lost.store(true, Ordering::Release);
-            sink.push(format!("{reason:?}: {message}"));
-        });
+    fn new(
+        summary: AdapterSummary,
+        tuning: Tuning,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        faults: Arc<Faults>,
+    ) -> Arc<Self> {
         let limits = device.limits();
         let usage = Arc::new(Usage::default());
-        Arc::new(Self { summary, tuning, usage, device, queue, pipelines: Pipelines::default(), limits, faults })
+        let (pipelines, weights) = (Pipelines::default(), WeightStore::default());
+        Arc::new(Self { summary, tuning, usage, device, queue, pipelines, limits, faults, weights })
     }
 
-    /// The first failure since the last check, if any.
+    /// Runs calls of wgpu; what the device has against them becomes an error.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] or [`Error::Failed`].
+    pub(super) fn guarded<T>(&self, work: impl FnOnce() -> T) -> Result<T, Error> {
+        // A browser answers scopes later than this may wait; there the device's handler notes errors.
+        if cfg!(target_family = "wasm") {
+            let value = work();
+            return self.check().map(|()| value);
+        }
+        use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+        let scopes = [Internal, OutOfMemory, Validation].map(|filter| self.device.push_error_scope(filter));
+        let value = work();
+        let mut found = None;
+        for scope in scopes.into_iter().rev() {
+            found = pollster::block_on(scope.pop()).or(found);
+        }
+        self.check()?;
+        found.map_or(Ok(value), |error| Err(self.failed(error)))
+    }
+
+    /// Waits until a submission is done; a browser does not wait here.
+    pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), Error> {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        let polled = self.device.poll(wait);
+        self.check()?;
+        polled.map(drop).map_err(|error| self.failed(error))
+    }
+
+    /// The error of a call that failed.
+    pub(super) fn failed(&self, message: impl std::fmt::Display) -> Error {
+        Error::Failed { adapter: self.summary.name.clone(), message: message.to_string() }
+    }
+
+    /// The device's loss, or the first failure since the last check that no call has returned.
     ///
     /// # Errors
     /// [`Error::Lost`] or [`Error::Failed`].
     pub fn check(&self) -> Result<(), Error> {
         let adapter = self.summary.name.clone();
-        let lost = self.faults.lost.load(Ordering::Acquire);
-        match (self.faults.take(), lost) {
-            (None, false) => Ok(()),
-            (message, true) => Err(Error::Lost { adapter, message: message.unwrap_or_default() }),
-            (Some(message), false) => Err(Error::Failed { adapter, message }),
+        match (self.faults.lost.get(), self.faults.take()) {
+            (Some(message), _) => Err(Error::Lost { adapter, message: message.clone() }),
+            (None, Some(message)) => Err(Error::Failed { adapter, message }),
+            (None, None) => Ok(()),
         }
     }
 
@@ -157,8 +202,7 @@ impl GpuDevice {
     /// Gives the device up: everything on it fails from now on. For tests of what happens then.
     pub fn destroy(&self) {
         self.device.destroy();
-        self.faults.lost.store(true, Ordering::Release);
-        self.faults.push("destroyed".to_owned());
+        let _ = self.faults.lost.set("destroyed".to_owned());
     }
 
     /// Whether halves are converted without adapter support (all software adapters round in integers).

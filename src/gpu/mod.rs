@@ -4,10 +4,19 @@ mod adapter;
 mod buffers;
 mod device;
 mod executor;
+mod memory;
 mod pipelines;
+mod readback;
+mod resources;
 mod timing;
 
+/// The wgpu that [`GpuDevice::with_device`] takes devices of.
+pub use wgpu;
+
 pub use adapter::{AdapterChoice, AdapterSummary, adapters};
-pub use buffers::{DeviceBuffer, Usage, WeightStore};
+pub use buffers::{DeviceBuffer, Usage};
 pub use device::{DeviceLimits, DeviceOptions, GpuDevice};
-pub use executor::{BorderBuffers, Executable, Pending, border_buffer};
+pub use executor::{Executable, Pending};
+pub use memory::Memory;
+pub use resources::{BorderBuffers, border_buffer};
+pub use timing::StepTime;

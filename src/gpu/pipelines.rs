@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use super::device::GpuDevice;
@@ -29,21 +32,56 @@ enum Slot {
 
 #[derive(Debug, Default)]
 pub(super) struct Pipelines {
-    made: Mutex<HashMap<(&'static str, Variant), Arc<Pipeline>>>,
+    made: Mutex<HashMap<&'static str, HashMap<Variant, Arc<Pipeline>>>>,
     layouts: Mutex<HashMap<Vec<Slot>, wgpu::BindGroupLayout>>,
 }
 
 impl Pipelines {
-    /// The pipeline of a step, compiled at its first use.
-    pub(super) fn get(&self, device: &GpuDevice, step: &Step) -> Result<Arc<Pipeline>, Error> {
-        let key = (step.kernel, step.variant.clone());
-        if let Some(found) = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(Arc::clone(found));
+    /// The pipelines of these steps; those that are missing are compiled, on as many threads as the machine runs.
+    pub(super) fn get_all(&self, device: &GpuDevice, steps: &[Step]) -> Result<Vec<Arc<Pipeline>>, Error> {
+        let mut missing: Vec<&Step> = Vec::new();
+        for step in steps {
+            let same = |other: &&Step| other.kernel == step.kernel && other.variant == step.variant;
+            if !missing.iter().any(same) && self.known(step).is_none() {
+                missing.push(step);
+            }
         }
-        let made = Arc::new(self.make(device, step)?);
-        device.check()?;
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&made));
-        Ok(made)
+        self.compile(device, &missing)?;
+        let unmade = |step: &Step| device.failed(format!("kernel {} was not made", step.kernel));
+        steps.iter().map(|step| self.known(step).ok_or_else(|| unmade(step))).collect()
+    }
+
+    fn known(&self, step: &Step) -> Option<Arc<Pipeline>> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.get(step.kernel)?.get(&step.variant).cloned()
+    }
+
+    fn compile(&self, device: &GpuDevice, steps: &[&Step]) -> Result<(), Error> {
+        let threads =
+            if cfg!(target_family = "wasm") { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+        if threads.min(steps.len()) <= 1 {
+            return steps.iter().try_for_each(|step| self.compile_one(device, step));
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(step) = steps.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.compile_one(device, step)?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads.min(steps.len())).map(|_| scope.spawn(work)).collect();
+            let joined = workers.into_iter().map(|worker| worker.join());
+            let crashed = |_| Err(device.failed("a thread that compiles pipelines crashed"));
+            joined.map(|result| result.unwrap_or_else(crashed)).fold(Ok(()), Result::and)
+        })
+    }
+
+    fn compile_one(&self, device: &GpuDevice, step: &Step) -> Result<(), Error> {
+        let made = Arc::new(device.guarded(|| self.make(device, step))??);
+        let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(step.kernel).or_default().insert(step.variant.clone(), made);
+        Ok(())
     }
 
     fn make(&self, device: &GpuDevice, step: &Step) -> Result<Pipeline, Error> {

@@ -1,75 +1,165 @@
-//! Times of a plan's steps on the device, by timestamps between the dispatches of its pass.
+//! Times of a plan's steps on the device: timestamps between the dispatches of its pass, or, where passes take none
+//! (browsers), a pass of its own for every step.
 
 use std::sync::{Mutex, PoisonError};
 
-use super::device::GpuDevice;
+use super::{
+    buffers::{DeviceBuffer, Kind},
+    device::GpuDevice,
+    readback::{Mapping, ReadbackPool},
+};
+use crate::error::Error;
 
 /// Bytes of a timestamp.
-const STAMP: u64 = 8;
+const STAMP: usize = 8;
 
-/// Writes a timestamp before the first and after every dispatch and keeps each step's best time.
+/// Time of a step on the device, over all invokes that were collected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct StepTime {
+    /// Shortest, nanoseconds.
+    pub best_ns: f64,
+    /// Mean, nanoseconds.
+    pub mean_ns: f64,
+    /// Invokes.
+    pub runs: u32,
+}
+
+impl StepTime {
+    fn add(&mut self, ns: f64) {
+        self.best_ns = if self.runs == 0 { ns } else { self.best_ns.min(ns) };
+        self.mean_ns = (self.mean_ns * f64::from(self.runs) + ns) / f64::from(self.runs + 1);
+        self.runs += 1;
+    }
+}
+
+/// Where timestamps are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Before the first dispatch of the pass, and after each.
+    InsidePass,
+    /// At both ends of a pass per step.
+    PassEnds,
+}
+
+/// Writes timestamps around every dispatch and keeps each step's times.
 pub(super) struct StepTimer {
-    set: wgpu::QuerySet,
-    resolved: wgpu::Buffer,
-    readback: wgpu::Buffer,
-    count: u32,
+    sets: Vec<wgpu::QuerySet>,
+    stamps: usize,
+    place: Place,
+    resolved: DeviceBuffer,
+    readback: ReadbackPool,
     /// Nanoseconds of a tick.
-    period: f32,
-    best: Mutex<Vec<f64>>,
+    period: f64,
+    times: Mutex<Vec<StepTime>>,
 }
 
 impl StepTimer {
-    /// A timer for `steps` dispatches; `None` where the adapter has no timestamps inside passes, or not that many.
-    pub fn new(device: &GpuDevice, steps: usize) -> Option<Self> {
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
-        let count = u32::try_from(steps + 1).ok().filter(|count| *count <= wgpu::QUERY_SET_MAX_QUERIES)?;
-        if !device.device.features().contains(wanted) {
+    /// A timer for `steps` dispatches; `None` where the adapter has no timestamps.
+    pub(super) fn new(device: &GpuDevice, steps: usize) -> Option<Self> {
+        let features = device.device.features();
+        if !features.contains(wgpu::Features::TIMESTAMP_QUERY) {
             return None;
         }
-        let label = Some("step times");
-        let ty = wgpu::QueryType::Timestamp;
-        let set = device.device.create_query_set(&wgpu::QuerySetDescriptor { label, ty, count });
-        let buffer = |usage| {
-            let size = u64::from(count) * STAMP;
-            device.device.create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false })
-        };
-        let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-        let readback = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-        let best = Mutex::new(vec![f64::INFINITY; steps]);
-        Some(Self { set, resolved, readback, count, period: device.queue.get_timestamp_period(), best })
+        let inside = features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+        let (place, stamps) = if inside { (Place::InsidePass, steps + 1) } else { (Place::PassEnds, steps * 2) };
+        let stamps = stamps.max(2);
+        let mut sets = Vec::new();
+        let mut left = u32::try_from(stamps).ok()?;
+        while left > 0 {
+            let count = left.min(wgpu::QUERY_SET_MAX_QUERIES);
+            let ty = wgpu::QueryType::Timestamp;
+            sets.push(device.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("step times"),
+                ty,
+                count,
+            }));
+            left -= count;
+        }
+        let resolved = DeviceBuffer::new(device, Kind::Timestamps, stamps * STAMP, None);
+        let period = f64::from(device.queue.get_timestamp_period());
+        let times = Mutex::new(vec![StepTime::default(); steps]);
+        Some(Self { sets, stamps, place, resolved, readback: ReadbackPool::default(), period, times })
     }
 
-    /// Marks the end of step `after`, or the beginning of the first.
-    pub fn mark(&self, pass: &mut wgpu::ComputePass<'_>, after: Option<usize>) {
-        let index = after.map_or(Some(0), |step| u32::try_from(step + 1).ok());
-        if let Some(index) = index.filter(|index| *index < self.count) {
-            pass.write_timestamp(&self.set, index);
+    fn stamp(&self, index: usize) -> Option<(&wgpu::QuerySet, u32)> {
+        let size = wgpu::QUERY_SET_MAX_QUERIES as usize;
+        Some((self.sets.get(index / size)?, u32::try_from(index % size).ok()?))
+    }
+
+    /// Whether every step has a pass of its own.
+    pub(super) fn needs_passes(&self) -> bool {
+        self.place == Place::PassEnds
+    }
+
+    /// Where the pass of step `step` writes its ends.
+    pub(super) fn ends(&self, step: usize) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        let (query_set, begin) = self.stamp(step * 2)?;
+        let (begin, end) = (Some(begin), Some(begin + 1));
+        Some(wgpu::ComputePassTimestampWrites {
+            query_set,
+            beginning_of_pass_write_index: begin,
+            end_of_pass_write_index: end,
+        })
+    }
+
+    /// Marks the end of step `after` of the pass, or the beginning of the first.
+    pub(super) fn mark(&self, pass: &mut wgpu::ComputePass<'_>, after: Option<usize>) {
+        if self.place == Place::InsidePass
+            && let Some((set, index)) = self.stamp(after.map_or(0, |step| step + 1))
+        {
+            pass.write_timestamp(set, index);
         }
     }
 
-    /// Brings the timestamps to where [`StepTimer::collect`] reads them.
-    pub fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
-        encoder.resolve_query_set(&self.set, 0..self.count, &self.resolved, 0);
-        encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.readback, 0, None);
+    /// Brings the timestamps to a buffer that the host can map.
+    pub(super) fn resolve(&self, device: &GpuDevice, encoder: &mut wgpu::CommandEncoder) -> DeviceBuffer {
+        let mut left = self.stamps;
+        for (i, set) in self.sets.iter().enumerate() {
+            let size = wgpu::QUERY_SET_MAX_QUERIES as usize;
+            let count = left.min(size);
+            let range = 0..u32::try_from(count).unwrap_or(0);
+            encoder.resolve_query_set(set, range, &self.resolved.buffer, (i * size * STAMP) as u64);
+            left -= count;
+        }
+        let readback = self.readback.take(device, self.stamps * STAMP);
+        encoder.copy_buffer_to_buffer(&self.resolved.buffer, 0, &readback.buffer, 0, None);
+        readback
     }
 
-    /// Reads the timestamps of a finished submission. Times that cannot be read are left as they are.
-    pub fn collect(&self, device: &GpuDevice) {
-        self.readback.map_async(wgpu::MapMode::Read, .., |_| {});
-        let waited = device.device.poll(wgpu::PollType::wait_indefinitely()).is_ok();
-        if waited && let Ok(view) = self.readback.slice(..).get_mapped_range() {
-            let ticks: Vec<u64> = view.chunks_exact(8).map(bytemuck::pod_read_unaligned).collect();
-            let mut best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
-            for (best, pair) in best.iter_mut().zip(ticks.windows(2)) {
-                let &[begin, end] = pair else { continue };
-                *best = best.min(end.saturating_sub(begin) as f64 * f64::from(self.period));
+    /// Adds the times of a finished submission.
+    pub(super) async fn collect(
+        &self,
+        device: &GpuDevice,
+        mapping: Mapping,
+        submission: wgpu::SubmissionIndex,
+    ) -> Result<(), Error> {
+        mapping.finish(device, submission).await?;
+        let buffer = mapping.buffer;
+        device.guarded(|| {
+            let view = buffer.buffer.slice(..).get_mapped_range().map_err(|error| device.failed(error))?;
+            let ticks: Vec<u64> =
+                view.chunks_exact(STAMP).take(self.stamps).map(bytemuck::pod_read_unaligned).collect();
+            drop(view);
+            buffer.buffer.unmap();
+            self.add(&ticks);
+            Ok::<(), Error>(())
+        })??;
+        self.readback.give(buffer);
+        Ok(())
+    }
+
+    fn add(&self, ticks: &[u64]) {
+        let stride = if self.place == Place::PassEnds { 2 } else { 1 };
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        for (time, pair) in times.iter_mut().zip(ticks.windows(2).step_by(stride)) {
+            if let [begin, end] = pair {
+                time.add(end.saturating_sub(*begin) as f64 * self.period);
             }
         }
-        self.readback.unmap();
     }
 
-    /// Best time of each step in nanoseconds; infinite before the first submission.
-    pub fn best(&self) -> Vec<f64> {
-        self.best.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Times of each step.
+    pub(super) fn times(&self) -> Vec<StepTime> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -7,12 +7,13 @@ pub use region::{RegionError, build};
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use tflite_wgpu_model::{Data, Graph, Node, NodeId, TensorId};
+use tflite_wgpu_model::{DType, Data, Graph, Node, NodeId, TensorId};
 
 use crate::{
-    ops::{self, Facts, SupportCtx},
-    options::DelegateOptions,
+    ops::{self, Facts, SupportCtx, TensorFacts},
+    options::{DelegateOptions, Precision},
     reason::Reason,
+    region::{Storage, Texels},
 };
 
 /// Where the nodes of a subgraph run.
@@ -33,11 +34,11 @@ enum Kind {
     Folded,
 }
 
-/// Assigns the nodes of a subgraph.
-pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions) -> Assignment {
+/// Assigns the nodes of a subgraph to a device whose tensors may have `max_bytes`.
+pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions, max_bytes: usize) -> Assignment {
     let mut kinds: Vec<Kind> = (0..)
         .zip(&graph.nodes)
-        .map(|(i, node)| match check(graph, node, NodeId(i), facts, options) {
+        .map(|(i, node)| match check(graph, node, NodeId(i), facts, options, max_bytes) {
             Ok(true) => Kind::Folded,
             Ok(false) => Kind::Gpu,
             Err(reason) => Kind::Cpu(reason),
@@ -66,7 +67,14 @@ pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions) -> Assign
 }
 
 /// Whether a node can run on the GPU; `true` when it is folded into a constant.
-fn check(graph: &Graph, node: &Node, id: NodeId, facts: &Facts, options: &DelegateOptions) -> Result<bool, Reason> {
+fn check(
+    graph: &Graph,
+    node: &Node,
+    id: NodeId,
+    facts: &Facts,
+    options: &DelegateOptions,
+    max_bytes: usize,
+) -> Result<bool, Reason> {
     options.allows(id, node)?;
     let mut outputs = node.outputs.iter().flatten().peekable();
     if outputs.peek().is_some() && outputs.all(|id| facts.tensor(*id).is_some_and(|t| t.constant.is_some())) {
@@ -80,12 +88,33 @@ fn check(graph: &Graph, node: &Node, id: NodeId, facts: &Facts, options: &Delega
         if count == 0 {
             return Err(Reason::ZeroSize);
         }
+        let bytes = tensor_bytes(tensor, dims, options.precision);
+        if bytes > max_bytes {
+            return Err(Reason::TooLarge { what: "tensor", found: bytes as u64, limit: max_bytes as u64 });
+        }
         if matches!(graph.tensors.get(id.index()).map(|t| &t.data), Some(Data::Variable)) {
             return Err(Reason::HostOwned);
         }
     }
     (row.support)(&SupportCtx { node, facts })?;
     Ok(false)
+}
+
+/// Bytes that a tensor takes on the device at least; of a constant without its padding, which its kernel decides on.
+fn tensor_bytes(tensor: &TensorFacts, dims: &[usize], precision: Precision) -> usize {
+    let is_float = matches!(tensor.dtype, DType::Float32 | DType::Float16 | DType::BFloat16 | DType::Float64);
+    let storage = match (is_float, precision) {
+        (true, Precision::F32) => Storage::F32,
+        (true, _) => Storage::F16,
+        (false, _) => Storage::I32,
+    };
+    let texels = Texels::of(dims);
+    match &tensor.constant {
+        None => texels.count().saturating_mul(storage.texel_bytes()),
+        // Whole numbers among the constants are mostly small weights, or attributes.
+        Some(_) if !is_float => 0,
+        Some(_) => texels.rows.saturating_mul(texels.channels).saturating_mul(storage.texel_bytes() / 4),
+    }
 }
 
 /// Groups GPU nodes into convex sets: alternately all nodes that are ready on one side, then on the other. Folded

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, HashMap};
 use tflite_wgpu_model::TensorId;
 
 use crate::{
+    kernels,
     ops::{self, LowerCtx, LowerError, Lowered, transfer},
+    options::Perturb,
     reason::Reason,
-    region::{Region, RegionTensor, Storage},
+    region::{Region, RegionTensor, Storage, Unary},
     tuning::Tuning,
 };
-use step::{Operand, Step, Weights};
+use step::{EpilogueStep, Operand, Step, Weights};
 
 /// Offsets of bindings are multiples of this on every adapter (`min_storage_buffer_offset_alignment`).
 pub const ALIGNMENT: usize = 256;
@@ -96,6 +98,22 @@ impl Plan {
         keys.sort();
         keys.dedup();
         keys.len()
+    }
+
+    /// Negates a kernel's result: a wrong kernel, for tests that one is found.
+    #[doc(hidden)]
+    pub fn perturb(&mut self, perturb: Perturb) {
+        let (node, least) = match perturb {
+            Perturb::Node(node) => (node, 1),
+            Perturb::Fused(node) => (node, 2),
+        };
+        let can = |step: &&mut Step| {
+            let stands = step.nodes.contains(&node) && step.nodes.len() >= least;
+            stands && kernels::row(step.kernel).is_some_and(|row| row.epilogue)
+        };
+        if let Some(step) = self.steps.iter_mut().rev().find(can) {
+            step.variant.epilogue.push(EpilogueStep::Unary(Unary::Neg));
+        }
     }
 }
 

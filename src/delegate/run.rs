@@ -1,0 +1,246 @@
+//! Preparing a partition for shapes, and running it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tflite_wgpu_fallback::{Handle, Input, PartitionInput, PartitionIo};
+use tflite_wgpu_model::{DType, TensorId};
+
+use super::{
+    GpuDelegate, Part,
+    handles::Readback,
+    report::{self, PartitionReport},
+};
+use crate::{
+    annotate,
+    constant::Constant,
+    error::Error,
+    gpu::{BorderBuffers, DeviceBuffer, Executable, GpuDevice, border_buffer},
+    ops::Facts,
+    partition,
+    plan::{self, Border, Plan},
+    region::Region,
+    rewrite,
+};
+
+pub(super) type BorderBuffer = Arc<DeviceBuffer>;
+
+/// A partition with concrete shapes.
+pub(super) struct Prepared {
+    pub(super) region: Region,
+    /// What the region was built from.
+    pub(super) facts: Facts,
+    /// Outputs that follow from constants and shapes.
+    constants: Vec<(TensorId, Constant)>,
+    ready: Option<Ready>,
+    /// What ran with other shapes: keeps the packed constants on the device until the new executable has them.
+    previous: Option<Ready>,
+}
+
+/// A partition's executable for one way its tensors cross the border.
+struct Ready {
+    border: Border,
+    buffers: BorderBuffers,
+    executable: Arc<Executable>,
+}
+
+impl Prepared {
+    fn new(region: Region, facts: Facts, outputs: &[TensorId], old: Option<Self>) -> Self {
+        let constant = |id: &TensorId| Some((*id, facts.tensor(*id)?.constant.clone()?));
+        let constants = outputs.iter().filter_map(constant).collect();
+        Self { region, facts, constants, ready: None, previous: old.and_then(|old| old.ready.or(old.previous)) }
+    }
+}
+
+fn internal(index: usize) -> Error {
+    Error::Internal(format!("partition {index} is not prepared"))
+}
+
+impl GpuDelegate {
+    pub(super) fn part(&self, index: usize) -> Result<&Part, Error> {
+        self.parts.get(index).ok_or_else(|| internal(index))
+    }
+
+    pub(super) fn opened(&self) -> Result<Arc<GpuDevice>, Error> {
+        self.device.clone().ok_or_else(|| Error::NoAdapter("none opened".to_owned()))
+    }
+
+    pub(super) fn prepared(&self, index: usize) -> Result<&Prepared, Error> {
+        self.part(index)?.prepared.as_ref().ok_or_else(|| internal(index))
+    }
+
+    pub(super) fn prepare_part(
+        &mut self,
+        index: usize,
+        inputs: &[PartitionInput<'_>],
+    ) -> Result<Vec<(DType, Vec<usize>)>, Error> {
+        let model = self.model.clone().ok_or_else(|| internal(index))?;
+        let device = self.opened()?;
+        let part = self.parts.get_mut(index).ok_or_else(|| internal(index))?;
+        let subgraph = part.partition.subgraph;
+        let graph = model.program().graph(subgraph).ok_or_else(|| internal(index))?;
+        let mut facts = self.facts.get(subgraph.index()).cloned().unwrap_or_default();
+        let shapes: Vec<_> = inputs.iter().map(|input| (input.tensor, input.shape)).collect();
+        for input in inputs {
+            if let Some(fact) = facts.tensors.get_mut(input.tensor.index()) {
+                fact.constant = input.value.cloned().map(Constant::from);
+            }
+        }
+        annotate::update(graph, &part.partition.nodes, &shapes, &mut facts);
+        let outputs = &part.partition.outputs;
+        let storages = self.storages.get(subgraph.index()).map(Vec::as_slice).unwrap_or_default();
+        let storages = (self.options.precision, storages);
+        let region = partition::build(graph, &part.partition.nodes, outputs, &facts, storages);
+        let mut region = region.map_err(|error| Error::from(error.reason))?;
+        device.check_tensors(&region)?;
+        rewrite::rewrite(&mut region);
+        let described = outputs.iter().map(|id| {
+            let fact = facts.tensor(*id).ok_or_else(|| internal(index))?;
+            Ok((fact.dtype, fact.dims.clone().ok_or_else(|| internal(index))?))
+        });
+        let described = described.collect::<Result<_, Error>>()?;
+        part.prepared = Some(Prepared::new(region, facts, outputs, part.prepared.take()));
+        if let Some(slot) = report::lock(&self.report).partitions.get_mut(index) {
+            slot.failure = None;
+        }
+        Ok(described)
+    }
+
+    pub(super) async fn invoke_part(&mut self, index: usize, io: &mut dyn PartitionIo) -> Result<(), Error> {
+        let border = self.border(index, io)?;
+        self.make_ready(index, &border)?;
+        for (id, value) in &self.prepared(index)?.constants {
+            io.set_output(*id, (**value).clone());
+        }
+        if self.prepared(index)?.ready.is_none() {
+            return Ok(());
+        }
+        let inputs = match self.is_validated(index)? {
+            true => Some(self.host_inputs(index, io).await?),
+            false => None,
+        };
+        let handles = self.submit(index, io, &border)?;
+        if let Some(inputs) = inputs {
+            let checked = self.validate(index, &handles, inputs).await;
+            if checked.is_err() {
+                handles.iter().for_each(|(_, handle)| self.handles.release(*handle));
+            }
+            checked?;
+        }
+        for (id, handle) in handles {
+            io.set_output_handle(id, handle);
+        }
+        if let Some(part) = self.parts.get_mut(index) {
+            part.invokes += 1;
+        }
+        Ok(())
+    }
+
+    /// Submits a partition; gives its outputs, which are on their way.
+    fn submit(
+        &mut self,
+        index: usize,
+        io: &dyn PartitionIo,
+        border: &Border,
+    ) -> Result<Vec<(TensorId, Handle)>, Error> {
+        let device = self.opened()?;
+        let prepared = self.parts.get(index).and_then(|part| part.prepared.as_ref()).ok_or_else(|| internal(index))?;
+        let ready = prepared.ready.as_ref().ok_or_else(|| internal(index))?;
+        for (id, buffer) in &ready.buffers {
+            let read = match io.input(*id) {
+                Some(Input::Handle(handle)) if border.device_inputs.contains(id) => Some(handle),
+                _ => None,
+            };
+            match read {
+                Some(handle) => self.handles.provide(&device, handle, buffer)?,
+                None => self.handles.preserve(&device, buffer)?,
+            }
+        }
+        let pending = ready.executable.submit(|id| match io.input(id) {
+            Some(Input::Host(value)) => Some(value),
+            _ => None,
+        })?;
+        let readback = Readback::new(&ready.executable, pending);
+        let mut handles = Vec::with_capacity(prepared.region.outputs.len());
+        for id in &prepared.region.outputs {
+            let tensor = prepared.region.tensor(*id).clone();
+            let buffer = ready.buffers.get(id).filter(|_| border.device_outputs.contains(id)).cloned();
+            let readback = border.host_outputs.contains(id).then(|| Arc::clone(&readback));
+            handles.push((*id, self.handles.add(*id, tensor, buffer, readback)));
+        }
+        Ok(handles)
+    }
+
+    /// How a partition's tensors cross the border, as the interpreter has them now.
+    fn border(&self, index: usize, io: &dyn PartitionIo) -> Result<Border, Error> {
+        let part = self.part(index)?;
+        let region = &self.prepared(index)?.region;
+        let on_device = |id: &TensorId| matches!(io.input(*id), Some(Input::Handle(_)));
+        let mut border =
+            Border { device_inputs: region.inputs.iter().copied().filter(on_device).collect(), ..Border::default() };
+        for &id in &region.outputs {
+            if part.device_outputs.contains(&id) {
+                border.device_outputs.push(id);
+            }
+            if io.wants_host(id) || !part.device_outputs.contains(&id) {
+                border.host_outputs.push(id);
+            }
+        }
+        Ok(border)
+    }
+
+    /// Plans a partition for this border, unless it is so already.
+    fn make_ready(&mut self, index: usize, border: &Border) -> Result<(), Error> {
+        let device = self.opened()?;
+        let prepared = self.prepared(index)?;
+        if prepared.region.outputs.is_empty() || prepared.ready.as_ref().is_some_and(|ready| ready.border == *border) {
+            return Ok(());
+        }
+        let plan = self.plan(&device, prepared.region.clone(), border)?;
+        let part = self.parts.get_mut(index).ok_or_else(|| internal(index))?;
+        let prepared = part.prepared.as_mut().ok_or_else(|| internal(index))?;
+        let mut buffers = HashMap::new();
+        for &id in border.device_inputs.iter().chain(&border.device_outputs) {
+            let tensor = prepared.region.tensor(id);
+            let known = self.buffers.get(&(part.partition.subgraph, id));
+            let buffer = match known.filter(|buffer| buffer.holds(tensor.device_bytes())) {
+                Some(known) => Arc::clone(known),
+                None => border_buffer(&device, tensor)?,
+            };
+            self.buffers.insert((part.partition.subgraph, id), Arc::clone(&buffer));
+            buffers.insert(id, buffer);
+        }
+        let mut executable = Executable::new(&device, plan, &self.memory, &buffers)?;
+        if self.options.time_steps {
+            executable.time_steps()?;
+        }
+        let executable = Arc::new(executable);
+        if let Some(slot) = report::lock(&self.report).partitions.get_mut(index) {
+            let validation = slot.validation.take();
+            *slot = PartitionReport { validation, ..PartitionReport::new(&part.partition, executable.plan()) };
+        }
+        prepared.ready = Some(Ready { border: border.clone(), buffers, executable });
+        prepared.previous = None;
+        Ok(())
+    }
+
+    /// Puts the steps' times into the report.
+    pub(super) fn note_times(&self) {
+        if !self.options.time_steps {
+            return;
+        }
+        let mut report = report::lock(&self.report);
+        for (part, slot) in self.parts.iter().zip(&mut report.partitions) {
+            let ready = part.prepared.as_ref().and_then(|prepared| prepared.ready.as_ref());
+            slot.step_times = ready.and_then(|ready| ready.executable.step_times()).unwrap_or_default();
+        }
+    }
+
+    /// Plans a region, with what tests ask for on top.
+    pub(super) fn plan(&self, device: &GpuDevice, region: Region, border: &Border) -> Result<Plan, Error> {
+        let mut plan = plan::plan(region, border, &device.tuning)?;
+        if let Some(perturb) = self.options.perturb {
+            plan.perturb(perturb);
+        }
+        Ok(plan)
+    }
+}
