@@ -8,7 +8,7 @@ use tflite_wgpu_model::{
     infer::{self, Inputs},
 };
 
-use crate::ops::{Facts, TensorFacts};
+use crate::ops::{self, Facts, TensorFacts};
 
 /// Facts about all tensors of a subgraph; `None` for a subgraph that does not exist.
 ///
@@ -62,9 +62,19 @@ fn propagate(graph: &Graph, node: &Node, facts: &mut Facts) {
             tensor.dims = Some(value.shape().to_vec());
             tensor.constant = Some(value.clone());
         } else {
-            tensor.dims = shapes.get(i).cloned().flatten();
+            let inferred = shapes.get(i).cloned().flatten();
+            tensor.dims = inferred.or_else(|| stated(graph, node, *id));
         }
     }
+}
+
+/// The file's shape of a result that nothing else tells and only the CPU computes: what a partition that reads it is
+/// claimed with. The true shape is known when that partition is prepared; if it does not fit, the CPU takes over.
+fn stated(graph: &Graph, node: &Node, output: Option<TensorId>) -> Option<Vec<usize>> {
+    if ops::row(node.op.builtin()).is_some() {
+        return None;
+    }
+    graph.tensors.get(output?.index())?.shape.dims()
 }
 
 /// Values of a node's outputs where they follow from what is known; empty where they do not.

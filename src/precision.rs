@@ -42,21 +42,21 @@ pub fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool)
     storages
 }
 
-/// Inputs of a node in which zero and the smallest halves must differ: those of functions with a pole at zero, and what
+/// Inputs of a node in which zero and the smallest halves must differ: those of functions that are steep at zero, and what
 /// such an input is made of, as long as it is handed on at its own size. `fine` has those of all later nodes.
 fn fine_inputs(node: &Node, fine: &HashSet<TensorId>) -> Vec<TensorId> {
     use BuiltinOperator as B;
     let range = match node.op.builtin() {
-        B::Log | B::Rsqrt | B::Pow => 0..2,
+        B::Log | B::Sqrt | B::Rsqrt | B::Pow => 0..2,
         B::Div => 1..2,
-        B::Abs | B::Neg | B::Relu | B::Relu6 | B::Relu0To1 | B::ReluN1To1 | B::LeakyRelu | B::Sqrt => 0..1,
+        B::Abs | B::Neg | B::Relu | B::Relu6 | B::Relu0To1 | B::ReluN1To1 | B::LeakyRelu => 0..1,
         B::Add | B::Sub | B::Mul | B::Maximum | B::Minimum => 0..2,
         B::Mean | B::Sum | B::ReduceMax | B::ReduceMin => 0..1,
         B::Reshape | B::Squeeze | B::ExpandDims | B::Transpose | B::Slice | B::StridedSlice => 0..1,
         _ => 0..0,
     };
-    let pole = matches!(node.op.builtin(), B::Log | B::Rsqrt | B::Pow | B::Div);
-    if !pole && !node.outputs.iter().flatten().any(|id| fine.contains(id)) {
+    let steep = matches!(node.op.builtin(), B::Log | B::Sqrt | B::Rsqrt | B::Pow | B::Div);
+    if !steep && !node.outputs.iter().flatten().any(|id| fine.contains(id)) {
         return Vec::new();
     }
     range.filter_map(|i| node.input(i)).collect()
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn operands_of_poles_are_fine_but_not_what_a_loop_carries() -> Result<(), Box<dyn std::error::Error>> {
+    fn operands_of_steep_functions_are_fine_but_not_what_a_loop_carries() -> Result<(), Box<dyn std::error::Error>> {
         let build = || {
             let mut graph = GraphBuilder::new();
             let x = graph.input("x", F, &[1, 8]);

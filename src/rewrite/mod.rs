@@ -2,6 +2,7 @@
 //! own nodes, so a wrong rewrite can never validate itself.
 
 mod activation;
+mod dilate;
 mod fuse;
 mod pad;
 
@@ -11,8 +12,12 @@ use crate::region::Region;
 pub type Rule = (&'static str, fn(&mut Region) -> usize);
 
 /// The rules, in order.
-pub const RULES: &[Rule] =
-    &[("activation_attributes", activation::rewrite), ("merge_pad", pad::rewrite), ("fuse_elementwise", fuse::rewrite)];
+pub const RULES: &[Rule] = &[
+    ("dilate", dilate::rewrite),
+    ("activation_attributes", activation::rewrite),
+    ("merge_pad", pad::rewrite),
+    ("fuse_elementwise", fuse::rewrite),
+];
 
 /// Applies all rules once.
 pub fn rewrite(region: &mut Region) {
