@@ -52,7 +52,10 @@ fn fine_inputs(node: &Node, fine: &HashSet<TensorId>) -> Vec<TensorId> {
         B::Abs | B::Neg | B::Relu | B::Relu6 | B::Relu0To1 | B::ReluN1To1 | B::LeakyRelu => 0..1,
         B::Add | B::Sub | B::Mul | B::Maximum | B::Minimum => 0..2,
         B::Mean | B::Sum | B::ReduceMax | B::ReduceMin => 0..1,
-        B::Reshape | B::Squeeze | B::ExpandDims | B::Transpose | B::Slice | B::StridedSlice => 0..1,
+        B::Concatenation | B::Pack => 0..node.inputs.len(),
+        B::Reshape | B::Squeeze | B::ExpandDims | B::Transpose | B::Slice | B::StridedSlice | B::Gather => 0..1,
+        B::Split => 1..2,
+        B::SplitV | B::Unpack | B::Pad | B::Padv2 | B::Tile | B::BroadcastTo => 0..1,
         _ => 0..0,
     };
     let steep = matches!(node.op.builtin(), B::Log | B::Sqrt | B::Rsqrt | B::Pow | B::Div);

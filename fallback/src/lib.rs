@@ -21,5 +21,5 @@ pub use error::{At, Cause, Error, Operand, TensorAt};
 pub use interpreter::{Interpreter, InterpreterBuilder, SignatureRunner, TensorInfo};
 pub use model::Model;
 pub use node::{CustomKernel, run_node, run_subgraph};
-pub use schedule::Item;
+pub use schedule::{Item, dependencies};
 pub use value::{Element, Value, ValueError};

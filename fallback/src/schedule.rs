@@ -2,10 +2,10 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
 };
 
-use tflite_wgpu_model::{Data, Graph, Node, NodeId, TensorId};
+use tflite_wgpu_model::{Data, Graph, Node, NodeId, Op, TensorId};
 
 use crate::{delegate::Partition, model::has_side_effect};
 
@@ -114,35 +114,69 @@ impl<'a> Groups<'a> {
         })
     }
 
-    /// Pairs of groups whose order must be kept: each reader after the writer before it, each writer after the
-    /// readers and the writer before it, nodes with effects outside their tensors one after the other.
+    /// Pairs of groups whose order must be kept.
     fn edges(&self, graph: &Graph) -> BTreeSet<(usize, usize)> {
-        let mut edges = BTreeSet::new();
-        let mut writer: Vec<Option<usize>> = vec![None; graph.tensors.len()];
-        let mut readers: Vec<Vec<usize>> = vec![Vec::new(); graph.tensors.len()];
-        let mut effect = None;
-        for (n, node) in graph.nodes.iter().enumerate() {
-            let group = self.of_node[n];
-            let mut after = |before: Option<usize>| {
-                if let Some(before) = before.filter(|&before| before != group) {
-                    edges.insert((before, group));
-                }
-            };
-            for &id in node.inputs.iter().flatten() {
-                after(writer[id.index()]);
-                readers[id.index()].push(group);
+        let group = |node: usize| self.of_node.get(node).copied();
+        let pairs = dependencies(graph)
+            .into_iter()
+            .enumerate()
+            .flat_map(|(node, needs)| needs.into_iter().filter_map(move |before| Some((group(before)?, group(node)?))));
+        pairs.filter(|(before, after)| before != after).collect()
+    }
+}
+
+/// For each node the earlier nodes (by position) that must have run before it: writers of what it reads, readers and
+/// writers of what it writes, and those with effects outside their tensors that must not change places with its own.
+pub fn dependencies(graph: &Graph) -> Vec<BTreeSet<usize>> {
+    let mut writer: BTreeMap<TensorId, usize> = BTreeMap::new();
+    let mut readers: BTreeMap<TensorId, Vec<usize>> = BTreeMap::new();
+    let mut effects = Effects::default();
+    let mut all = Vec::with_capacity(graph.nodes.len());
+    for (n, node) in graph.nodes.iter().enumerate() {
+        let mut needs = BTreeSet::new();
+        effects.order(graph, &writer, n, &mut needs);
+        for id in node.inputs.iter().copied().flatten() {
+            needs.extend(writer.get(&id));
+            readers.entry(id).or_default().push(n);
+        }
+        for id in written(graph, node) {
+            needs.extend(writer.insert(id, n));
+            needs.extend(readers.remove(&id).into_iter().flatten());
+        }
+        needs.remove(&n);
+        all.push(needs);
+    }
+    all
+}
+
+/// The last node that touched each variable (container, name), and the last one of unknown effect.
+#[derive(Default)]
+struct Effects<'g> {
+    barrier: Option<usize>,
+    variables: BTreeMap<(&'g str, &'g str), usize>,
+}
+
+impl<'g> Effects<'g> {
+    /// Adds what node `n` must wait for. Reading and assigning one variable keep their order; another variable's do not
+    /// matter. Everything else that has an effect keeps its place among all.
+    fn order(&mut self, graph: &'g Graph, writer: &BTreeMap<TensorId, usize>, n: usize, needs: &mut BTreeSet<usize>) {
+        let Some(node) = graph.nodes.get(n).filter(|node| has_side_effect(node)) else { return };
+        let variable = || {
+            let handle = graph.nodes.get(*writer.get(&node.input(0)?)?)?;
+            let Op::VarHandle(options) = &handle.op else { return None };
+            Some((options.container.as_str(), options.shared_name.as_str()))
+        };
+        match node.op {
+            Op::VarHandle(_) => {}
+            Op::ReadVariable | Op::AssignVariable if variable().is_some() => {
+                needs.extend(self.barrier);
+                needs.extend(variable().and_then(|variable| self.variables.insert(variable, n)));
             }
-            for id in written(graph, node) {
-                after(writer[id.index()]);
-                readers[id.index()].drain(..).for_each(|reader| after(Some(reader)));
-                writer[id.index()] = Some(group);
-            }
-            if has_side_effect(node) {
-                after(effect);
-                effect = Some(group);
+            _ => {
+                needs.extend(std::mem::take(&mut self.variables).into_values());
+                needs.extend(self.barrier.replace(n));
             }
         }
-        edges
     }
 }
 
@@ -212,4 +246,45 @@ fn with_frees(graph: &Graph, partitions: &[(usize, &Partition)], order: Vec<Item
         }
     }
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use tflite_wgpu_model::{DType, GraphBuilder, ModelBuilder, VarHandleOptions};
+
+    use super::*;
+
+    /// VAR_HANDLE a, VAR_HANDLE b, READ a, ASSIGN a, READ b, then `last`.
+    fn needs(last: &dyn Fn(&mut GraphBuilder, [TensorId; 2])) -> Vec<Vec<usize>> {
+        let mut graph = GraphBuilder::new();
+        let x = graph.input("x", DType::Float32, &[2]);
+        let handle = |name: &str| VarHandleOptions { container: String::new(), shared_name: name.to_owned() };
+        let handles =
+            ["a", "b"].map(|name| graph.op(Op::VarHandle(handle(name)), &[], &[(name, DType::Resource, &[1])]));
+        graph.op(Op::ReadVariable, &[Some(handles[0])], &[("old", DType::Float32, &[2])]);
+        graph.op(Op::AssignVariable, &[Some(handles[0]), Some(x)], &[]);
+        graph.op(Op::ReadVariable, &[Some(handles[1])], &[("other", DType::Float32, &[2])]);
+        last(&mut graph, handles);
+        let program = ModelBuilder::new().subgraph(graph).program();
+        program.subgraphs.first().map(dependencies).unwrap_or_default().into_iter().map(Vec::from_iter).collect()
+    }
+
+    #[test]
+    fn each_variable_keeps_its_own_order() {
+        let needs = needs(&|graph, [a, b]| {
+            graph.op(Op::ReadVariable, &[Some(a)], &[("new", DType::Float32, &[2])]);
+            graph.op(Op::ReadVariable, &[Some(b)], &[("same", DType::Float32, &[2])]);
+        });
+        assert_eq!(needs, [vec![], vec![], vec![0], vec![0, 2], vec![1], vec![0, 3], vec![1, 4]]);
+    }
+
+    #[test]
+    fn unknown_effects_keep_their_place() {
+        let needs = needs(&|graph, [a, _]| {
+            let id = graph.input("id", DType::Resource, &[1]);
+            graph.op(Op::ReadVariable, &[Some(id)], &[("unknown", DType::Float32, &[2])]);
+            graph.op(Op::ReadVariable, &[Some(a)], &[("new", DType::Float32, &[2])]);
+        });
+        assert_eq!(needs, [vec![], vec![], vec![0], vec![0, 2], vec![1], vec![3, 4], vec![0, 5]]);
+    }
 }

@@ -7,6 +7,7 @@ pub use region::{RegionError, build};
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use tflite_wgpu_fallback::dependencies;
 use tflite_wgpu_model::{DType, Data, Graph, Node, NodeId, TensorId};
 
 use crate::{
@@ -117,20 +118,16 @@ fn tensor_bytes(tensor: &TensorFacts, dims: &[usize], precision: Precision) -> u
     }
 }
 
+/// The node that computes each tensor.
+fn producers(graph: &Graph) -> BTreeMap<TensorId, usize> {
+    let outputs = |(i, node): (usize, &Node)| node.outputs.iter().flatten().map(move |id| (*id, i)).collect::<Vec<_>>();
+    graph.nodes.iter().enumerate().flat_map(outputs).collect()
+}
+
 /// Groups GPU nodes into convex sets: alternately all nodes that are ready on one side, then on the other. Folded
 /// nodes are ready from the start.
 fn epochs(graph: &Graph, kinds: &[Kind]) -> Vec<Vec<NodeId>> {
-    let mut producer: BTreeMap<TensorId, usize> = BTreeMap::new();
-    for (i, node) in graph.nodes.iter().enumerate() {
-        for id in node.outputs.iter().flatten() {
-            producer.insert(*id, i);
-        }
-    }
-    let needs: Vec<Vec<usize>> = graph
-        .nodes
-        .iter()
-        .map(|node| node.inputs.iter().flatten().filter_map(|id| producer.get(id).copied()).collect())
-        .collect();
+    let needs = dependencies(graph);
     let mut done: Vec<bool> = kinds.iter().map(|kind| *kind == Kind::Folded).collect();
     let mut sets = Vec::new();
     let mut gpu = false;
@@ -139,7 +136,7 @@ fn epochs(graph: &Graph, kinds: &[Kind]) -> Vec<Vec<NodeId>> {
         let mut set = Vec::new();
         // The file's order is an order of execution, so one walk finds everything that becomes ready.
         for (i, kind) in kinds.iter().enumerate() {
-            let ready = |needs: &Vec<usize>| needs.iter().all(|n| done.get(*n).copied().unwrap_or(true));
+            let ready = |needs: &BTreeSet<usize>| needs.iter().all(|n| done.get(*n).copied().unwrap_or(true));
             let waiting = !done.get(i).copied().unwrap_or(true);
             if waiting && (*kind == Kind::Gpu) == gpu && needs.get(i).is_some_and(ready) {
                 if let Some(flag) = done.get_mut(i) {
@@ -197,9 +194,16 @@ fn claim_folded(graph: &Graph, kinds: &[Kind], sets: &[Vec<NodeId>]) -> Vec<Vec<
             readers.entry(*id).or_default().push(i);
         }
     }
+    let producers = producers(graph);
     let mut folded = vec![Vec::new(); sets.len()];
     for (i, node) in graph.nodes.iter().enumerate().rev() {
         if kinds.get(i) != Some(&Kind::Folded) || node.outputs.iter().flatten().any(|id| graph.outputs.contains(id)) {
+            continue;
+        }
+        let of_shapes = |id: &TensorId| producers.get(id).is_some_and(|&p| kinds.get(p) != Some(&Kind::Folded));
+        if node.inputs.iter().flatten().any(of_shapes) {
+            // SHAPE of what a node computes: in a partition it would tie that node to the readers of the shape, and the
+            // partition might no longer be convex. Whoever runs it, the partition knows its value.
             continue;
         }
         let users = node.outputs.iter().flatten().filter_map(|id| readers.get(id)).flatten();
