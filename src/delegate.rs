@@ -13,7 +13,7 @@ use std::{
 use tflite_wgpu_fallback::{
     Delegate, DelegateError, DelegateFuture, Handle, Model, Partition, PartitionInput, PartitionIo, Value,
 };
-use tflite_wgpu_model::{BuiltinOperator, DType, SubgraphId, TensorId};
+use tflite_wgpu_model::{BuiltinOperator, DType, Graph, SubgraphId, TensorId};
 
 pub use report::{Difference, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Validation};
 
@@ -23,7 +23,7 @@ use crate::{
     gpu::{DeviceOptions, GpuDevice, Memory},
     ops::Facts,
     options::{DelegateOptions, DeviceChoice, OnDeviceLost, OnMismatch},
-    partition, precision,
+    partition, precision, probe,
     region::Storage,
 };
 use handles::Handles;
@@ -140,6 +140,25 @@ impl GpuDelegate {
         DelegateError::fallback(error)
     }
 
+    /// Gives partitions back that would be slower on this adapter.
+    fn weigh(
+        &self,
+        device: &Arc<GpuDevice>,
+        graph: &Graph,
+        subgraph: SubgraphId,
+        facts: &Facts,
+        assignment: &mut partition::Assignment,
+    ) {
+        if device.summary.software {
+            return partition::cost::leave_to_cpu(assignment);
+        }
+        match probe::rates(device) {
+            Ok(Some(rates)) => partition::cost::apply(graph, subgraph, facts, &rates, assignment),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the adapter could not be measured; it gets all that it can run"),
+        }
+    }
+
     fn claim_subgraph(&mut self, model: &Model, subgraph: SubgraphId) -> Vec<Partition> {
         let facts = annotate::annotate(model, subgraph, &|_| None).unwrap_or_default();
         let Some(graph) = model.program().graph(subgraph) else { return Vec::new() };
@@ -148,7 +167,7 @@ impl GpuDelegate {
         if self.options.device == DeviceChoice::Auto
             && let Some(device) = &self.device
         {
-            partition::cost::apply(graph, &facts, device, &mut assignment);
+            self.weigh(device, graph, subgraph, &facts, &mut assignment);
         }
         let partitions = assignment
             .partitions

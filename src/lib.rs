@@ -37,6 +37,7 @@ pub mod options;
 pub mod partition;
 pub mod plan;
 mod precision;
+pub mod probe;
 mod reason;
 pub mod region;
 pub mod rewrite;
