@@ -4,10 +4,12 @@
 // src, dst: NHWC texels; weights: [ky][kx][depth][width] texels of 4 outputs; bias: f32 texels. One invocation per
 // output texel; the input is read element by element. `group_channels` outputs share `depth` input channels.
 // Twin: CONV_2D.
+//% set hoisted = true
 //% include "prelude.wgsl"
 
 @compute @workgroup_size(64)
 fn conv_grouped(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    begin();
     let in_h = params.in_h;
     let in_w = params.in_w;
     let out_h = params.out_h;

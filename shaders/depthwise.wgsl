@@ -6,6 +6,7 @@
 //   are not dilated, and each input column is loaded once per filter row.
 // depthwise_general: multiplier 1, any filter. depthwise_scalar: any multiplier; input read element by element.
 // Twin: DEPTHWISE_CONV_2D.
+//% set hoisted = true
 //% include "prelude.wgsl"
 //% if kernel == "depthwise_scalar"
 fn load_input(base: u32, n: u32) -> vec4<f32> {
@@ -19,6 +20,7 @@ fn load_input(base: u32, n: u32) -> vec4<f32> { return load_src(base + n); }
 
 @compute @workgroup_size({{ wx }}, {{ wy }}, 1)
 fn {{ kernel }}(@builtin(global_invocation_id) id: vec3<u32>) {
+    begin();
     let in_h = params.in_h;
     let in_w = params.in_w;
     let out_h = params.out_h;

@@ -1,29 +1,36 @@
 // gemm: dst[m][n] = epilogue(bias[n] + sum over k of src[m][k] * weights[k][n])
 //
-// src: rows of `depth` texels; weights: [depth][width] blocks of 4 inputs by 4 outputs; bias: f32 texels;
-// dst: rows of `width` texels. Tile: {{ pixels }} rows by {{ texels }} texels. Lanes of a workgroup lie over rows
+// src: rows of `depth` texels; weights: [width / group][depth][group] blocks of 4 inputs by 4 outputs; bias: f32
+// texels; dst: rows of `width` texels. Tile: {{ pixels }} rows by {{ texels }} texels. Lanes of a workgroup lie over rows
 // (`lanes` = pixels) or over output texels (channels). Twins: CONV_2D 1 x 1, FULLY_CONNECTED.
+//% set hoisted = true
 //% include "prelude.wgsl"
-//% from "tile.wgsl" import place, columns, accumulators, multiply
+//% from "tile.wgsl" import place, columns, accumulators, weight_columns, weight_row, multiply
 
 @compute @workgroup_size({{ wx }}, 1, {{ wz }})
-fn gemm(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn gemm(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    begin();
     let rows = params.rows;
     let depth = params.depth;
     let width = params.width;
 {{ place(lanes, wx, wz, texels) }}
     let m = tile * {{ pixels }}u;
+//% if not broadcast
     if (m >= rows || n >= width) { return; }
+//% endif
 {{ columns(texels) }}
 //% for p in range(pixels)
     let i{{ p }} = min(m + {{ p }}u, rows - 1u) * depth;
 //% endfor
 {{ accumulators(pixels, texels) }}
+{{ weight_columns(texels, broadcast, "depth") }}
     for (var k = 0u; k < depth; k++) {
-        let row = k * width;
-//% for q in range(texels)
-        let w{{ q }} = block_weights(row + n{{ q }});
-//% endfor
+{{ weight_row(texels, broadcast, "k") }}
 //% for p in range(pixels)
         let a{{ p }} = load_src(i{{ p }} + k);
 //% endfor

@@ -5,6 +5,7 @@
 // src, dst: NHWC texels. Lanes lie over texels, then strips of {{ pixels }} pixels. With `kernel_w` > 0 filter width and
 // stride are fixed in the text and each input column is loaded once per filter row.
 // Twins: AVERAGE_POOL_2D, MAX_POOL_2D, L2_POOL_2D.
+//% set hoisted = true
 //% include "prelude.wgsl"
 //% macro fold(acc, a, inside)
 //%   if fold_op == "max"
@@ -18,6 +19,7 @@
 
 @compute @workgroup_size({{ wx }}, {{ wy }}, 1)
 fn pool(@builtin(global_invocation_id) id: vec3<u32>) {
+    begin();
     let in_h = params.in_h;
     let in_w = params.in_w;
     let out_h = params.out_h;

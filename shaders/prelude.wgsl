@@ -5,10 +5,12 @@
 //   element_NAME(e) -> f32 (i32)                               element e, counted with row padding
 //   store_NAME(t, v)                                           outputs only
 //   block_NAME(b) -> Block                                     four texels, for weights in blocks
+//   pair_NAME(p) -> Pair                                       two texels of such weights, with `broadcast`
 //   NAME[i]                                                    raw storage: words
 // `lanes(column)` is true where a lane is below `params.channels`.
-// `emit(texel, column, v)` stores to `dst` after the epilogue and zeroes lanes beyond `params.channels`; `v` and the
-// epilogue are vec4<i32> where `dst` is stored so.
+// `emit(texel, column, v)` stores to `dst` after the epilogue and zeroes lanes beyond `params.channels` unless they are
+// zero anyway (`masked`); `v` and the epilogue are vec4<i32> where `dst` is stored so.
+//% set shared = broadcast is defined and broadcast
 //% if f16_typed
 enable f16;
 //% endif
@@ -22,26 +24,34 @@ struct Params {
 //% endif
 }
 
+struct Pair { x: vec4<f32>, y: vec4<f32> }
+
 struct Block { x: vec4<f32>, y: vec4<f32>, z: vec4<f32>, w: vec4<f32> }
 
 fn clamp_half(v: vec4<f32>) -> vec4<f32> {
     return clamp(v, vec4<f32>(-65504.0), vec4<f32>(65504.0));
 }
 
-// Nearest even in integer arithmetic; subnormal halves become zero, NaN stays NaN.
+// Nearest even, in integers behind a scaling by 2^-112 that gives magnitudes the half's exponent; what is too large
+// becomes 65504, subnormal halves are kept or become zero as the adapter does with subnormals, NaN stays NaN.
 fn half_bits(v: vec4<f32>) -> vec4<u32> {
     let u = bitcast<vec4<u32>>(v);
-    let a = u & vec4<u32>(0x7fffffffu);
-    let rounded = ((a + vec4<u32>(0xfffu) + ((a >> vec4<u32>(13u)) & vec4<u32>(1u))) >> vec4<u32>(13u)) - vec4<u32>(0x1c000u);
-    let kept = select(rounded, vec4<u32>(0u), a < vec4<u32>(0x38800000u));
-    let bits = select(kept, vec4<u32>(0x7e00u), a > vec4<u32>(0x7f800000u));
+    let scaled = bitcast<vec4<u32>>(abs(v) * 1.925929944387236e-34);
+    let rounded = (scaled + vec4<u32>(0xfffu) + ((scaled >> vec4<u32>(13u)) & vec4<u32>(1u))) >> vec4<u32>(13u);
+    let bits = select(min(rounded, vec4<u32>(0x7bffu)), vec4<u32>(0x7e00u), bitcast<vec4<i32>>(scaled) > vec4<i32>(0x7f800000));
     return bits | ((u >> vec4<u32>(16u)) & vec4<u32>(0x8000u));
 }
 
 fn pack_half4(v: vec4<f32>) -> vec2<u32> {
 //% if round_store
-    let h = half_bits(clamp_half(v));
-    return vec2<u32>(h.x | (h.y << 16u), h.z | (h.w << 16u));
+    let h = half_bits(v);
+    let words = vec2<u32>(h.x | (h.y << 16u), h.z | (h.w << 16u));
+//% if hoisted is defined
+    // Changes nothing; without it lavapipe's compiler packs the words one by one, in the store's loop over lanes.
+    return max(words, vec2<u32>(nothing));
+//% else
+    return words;
+//% endif
 //% else
     let c = clamp_half(v);
     return vec2<u32>(pack2x16float(c.xy), pack2x16float(c.zw));
@@ -74,7 +84,10 @@ fn element_{{ b.name }}(e: u32) -> i32 { return {{ b.name }}[e >> 2u][e & 3u]; }
 fn store_{{ b.name }}(t: u32, v: vec4<i32>) { {{ b.name }}[t] = v; }
 //% endif
 //% elif b.storage == "f32"
-//% if b.blocks
+//% if b.blocks and shared
+@group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<Pair>;
+fn pair_{{ b.name }}(i: u32) -> Pair { return {{ b.name }}[i]; }
+//% elif b.blocks
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<Block>;
 fn block_{{ b.name }}(i: u32) -> Block { return {{ b.name }}[i]; }
 //% else
@@ -86,7 +99,10 @@ fn store_{{ b.name }}(t: u32, v: vec4<f32>) { {{ b.name }}[t] = v; }
 //% endif
 //% endif
 //% elif f16_typed
-//% if b.blocks
+//% if b.blocks and shared
+@group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<array<vec4<f16>, 2>>;
+fn pair_{{ b.name }}(i: u32) -> Pair { return Pair(vec4<f32>({{ b.name }}[i][0]), vec4<f32>({{ b.name }}[i][1])); }
+//% elif b.blocks
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<array<vec4<f16>, 4>>;
 fn block_{{ b.name }}(i: u32) -> Block {
     return Block(vec4<f32>({{ b.name }}[i][0]), vec4<f32>({{ b.name }}[i][1]), vec4<f32>({{ b.name }}[i][2]), vec4<f32>({{ b.name }}[i][3]));
@@ -100,7 +116,13 @@ fn store_{{ b.name }}(t: u32, v: vec4<f32>) { {{ b.name }}[t] = vec4<f16>(clamp_
 //% endif
 //% endif
 //% else
-//% if b.blocks
+//% if b.blocks and shared
+@group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<vec4<u32>>;
+fn pair_{{ b.name }}(i: u32) -> Pair {
+    let words = {{ b.name }}[i];
+    return Pair(unpack_half4(words.xy), unpack_half4(words.zw));
+}
+//% elif b.blocks
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<array<vec4<u32>, 2>>;
 fn block_{{ b.name }}(i: u32) -> Block {
     let low = {{ b.name }}[i][0];
@@ -117,7 +139,19 @@ fn store_{{ b.name }}(t: u32, v: vec4<f32>) { {{ b.name }}[t] = pack_half4(v); }
 //% endif
 //% endif
 //% endfor
+//% if hoisted is defined
+// The kernel's first statement is `begin()`: parameters are read once. (A read costs as much as a gather on lavapipe,
+// and its compiler does not see that two in different branches are the same.)
+@group(0) @binding({{ params_index }}) var<uniform> uniform_params: Params;
+var<private> params: Params;
+var<private> nothing: u32;
+fn begin() {
+    params = uniform_params;
+    nothing = select(0u, 1u, params.width == 0xffffffffu);
+}
+//% else
 @group(0) @binding({{ params_index }}) var<uniform> params: Params;
+//% endif
 
 //% if has_channels
 // True where a lane of this column is a channel of the tensor.
@@ -135,7 +169,11 @@ fn emit(texel: u32, column: u32, value: {{ result }}) {
 //% for expression in epilogue
     v = {{ expression }};
 //% endfor
+//% if masked
     store_dst(texel, select({{ result }}(), v, lanes(column)));
+//% else
+    store_dst(texel, v);
+//% endif
 }
 //% endif
 

@@ -1,7 +1,8 @@
 //% macro place(lanes, wx, wz, texels)
 //%   if lanes == "pixels"
-    let tile = linear_index(id, groups, {{ wx }}u);
-    let n = id.z * {{ texels }}u;
+    // Workgroups of the same pixels follow each other: they read the same input and write the same lines.
+    let tile = (group.y + group.z * groups.y) * {{ wx }}u + local.x;
+    let n = (group.x * {{ wz }}u + local.z) * {{ texels }}u;
 //%   else
     let tile = id.z + id.y * groups.z * {{ wz }}u;
     let n = id.x * {{ texels }}u;
@@ -23,6 +24,48 @@
     var acc{{ p }}_{{ q }} = b{{ q }};
 //%     endfor
 //%   endfor
+//% endmacro
+
+// Where the weights of this invocation's columns begin, and how many blocks lie between two of its rows: columns lie
+// in groups of `params.group` (the last may be smaller), each group row by row, `rows` rows of blocks.
+//% macro weight_columns(texels, broadcast, rows)
+    let column = min(n, width - 1u);
+    let first = column / params.group * params.group;
+    let span = min(params.group, width - first);
+    let block0 = first * {{ rows }};
+//%   if broadcast
+    let lane = (column - first) * 2u + local.x % {{ broadcast }}u;
+//%     for j in range((texels * 2 + broadcast - 1) // broadcast)
+    let pair{{ j }} = block0 * 2u + min(lane + {{ j * broadcast }}u, span * 2u - 1u);
+//%     endfor
+//%   else
+//%     for q in range(texels)
+    let column{{ q }} = block0 + min(column - first + {{ q }}u, span - 1u);
+//%     endfor
+//%   endif
+//% endmacro
+
+// The blocks w0 … of one row of weights. With `broadcast`, the lanes of a subgroup share the columns: each loads
+// another half block, and all take all of them.
+//% macro weight_row(texels, broadcast, row)
+//%   if broadcast
+//%     for j in range((texels * 2 + broadcast - 1) // broadcast)
+        let half{{ j }} = pair_weights(pair{{ j }} + ({{ row }}) * span * 2u);
+//%     endfor
+//%     for q in range(texels)
+//%       set low = (q * 2) % broadcast
+//%       set high = (q * 2 + 1) % broadcast
+//%       set a = "half" ~ ((q * 2) // broadcast)
+//%       set b = "half" ~ ((q * 2 + 1) // broadcast)
+        let w{{ q }} = Block(
+            subgroupBroadcast({{ a }}.x, {{ low }}u), subgroupBroadcast({{ a }}.y, {{ low }}u),
+            subgroupBroadcast({{ b }}.x, {{ high }}u), subgroupBroadcast({{ b }}.y, {{ high }}u));
+//%     endfor
+//%   else
+//%     for q in range(texels)
+        let w{{ q }} = block_weights(column{{ q }} + ({{ row }}) * span);
+//%     endfor
+//%   endif
 //% endmacro
 
 //% macro multiply(pixels, texels, first=0, step=1)

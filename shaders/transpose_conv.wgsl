@@ -7,7 +7,12 @@
 //% from "tile.wgsl" import place, columns, accumulators, multiply
 
 @compute @workgroup_size({{ wx }}, 1, {{ wz }})
-fn transpose_conv(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+fn transpose_conv(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
     let in_h = params.in_h;
     let in_w = params.in_w;
     let out_h = params.out_h;

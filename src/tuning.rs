@@ -48,15 +48,18 @@ pub struct Tile {
     pub lanes: Lanes,
     /// Workgroup: along the lanes, across them.
     pub workgroup: [usize; 2],
+    /// Lanes of a subgroup that load weights for each other, when lanes lie over pixels; 0 where every lane loads its
+    /// own.
+    pub broadcast: usize,
 }
 
 impl Tile {
     const fn pixels(pixels: usize, texels: usize, workgroup: [usize; 2]) -> Self {
-        Self { pixels, texels, lanes: Lanes::Pixels, workgroup }
+        Self { pixels, texels, lanes: Lanes::Pixels, workgroup, broadcast: 0 }
     }
 
     const fn channels(pixels: usize, texels: usize, workgroup: [usize; 2]) -> Self {
-        Self { pixels, texels, lanes: Lanes::Channels, workgroup }
+        Self { pixels, texels, lanes: Lanes::Channels, workgroup, broadcast: 0 }
     }
 }
 
@@ -76,6 +79,8 @@ pub struct Tuning {
     pub vector: Tile,
     /// From this many rows on a product has many.
     pub many_rows: usize,
+    /// Output texels whose weights lie together, row by row; 0 for all of them.
+    pub weight_group: usize,
     /// Output texels per invocation of convolutions with filters of more than one tap; lanes and workgroup are those
     /// of products.
     pub conv_texels: usize,
@@ -99,7 +104,7 @@ impl Tuning {
         };
         let (product, product_few, vector, conv_texels, strips) = match class {
             AdapterClass::Lavapipe | AdapterClass::OtherSoftware => {
-                (Tile::pixels(8, 4, [8, 1]), Tile::channels(7, 2, [8, 1]), Tile::channels(1, 2, [8, 1]), 2, [7, 8])
+                (Tile::pixels(7, 4, [8, 1]), Tile::channels(7, 2, [8, 1]), Tile::channels(1, 2, [8, 1]), 2, [7, 8])
             }
             AdapterClass::SwiftShader => {
                 (Tile::pixels(8, 2, [8, 8]), Tile::channels(7, 2, [8, 8]), Tile::channels(1, 2, [64, 1]), 2, [7, 8])
@@ -124,11 +129,25 @@ impl Tuning {
             product_few,
             vector,
             many_rows: 400,
+            weight_group: if class.is_software() { 4 } else { 0 },
             conv_texels,
             strips,
             row_per_invocation: class.is_software(),
             linear_workgroup: 64,
         }
+    }
+
+    /// The row where subgroups have from `min` to `max` lanes: with a fixed size that a workgroup's rows are multiples
+    /// of, software adapters share the loads of weights.
+    pub fn with_subgroups(mut self, min: u32, max: u32) -> Self {
+        let size = usize::try_from(min).unwrap_or(0);
+        let tile = self.product;
+        let fits = min == max && size >= 8 && tile.workgroup[0].is_multiple_of(size) && tile.workgroup[1] == 1;
+        if fits && self.class == AdapterClass::Lavapipe && tile.lanes == Lanes::Pixels {
+            self.product.broadcast = size;
+            self.many_rows = 2;
+        }
+        self
     }
 
     /// Invocations per workgroup of kernels that walk along a row each: few where workgroups are what threads share.

@@ -94,6 +94,9 @@ impl GpuDevice {
         let builtin = adapter.get_downlevel_capabilities().flags.contains(half_conversions)
             || adapter.features().contains(wgpu::Features::SHADER_F16);
         let mut tuning = Tuning::of(adapter::classify(&info), summary.shader_f16, builtin);
+        if adapter.features().contains(wgpu::Features::SUBGROUP) {
+            tuning = tuning.with_subgroups(info.subgroup_min_size, info.subgroup_max_size);
+        }
         if let Some(typed) = options.typed_f16 {
             tuning.dialect.f16 = if typed && summary.shader_f16 { F16Form::Typed } else { F16Form::Packed };
         }
@@ -125,7 +128,11 @@ impl GpuDevice {
         let typed = device.features().contains(wgpu::Features::SHADER_F16);
         let flags = adapter.get_downlevel_capabilities().flags;
         let builtin = typed || flags.contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32);
-        let tuning = Tuning::of(adapter::classify(&adapter.get_info()), typed, builtin);
+        let info = adapter.get_info();
+        let mut tuning = Tuning::of(adapter::classify(&info), typed, builtin);
+        if device.features().contains(wgpu::Features::SUBGROUP) {
+            tuning = tuning.with_subgroups(info.subgroup_min_size, info.subgroup_max_size);
+        }
         Self::new(summary, tuning, device, queue, Arc::default())
     }
 

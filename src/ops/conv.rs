@@ -37,6 +37,7 @@ const PARAMS: &[(&str, ParamType)] = &[
     ("depth", U32),
     ("width", U32),
     ("group_width", U32),
+    ("group", U32),
     ("rows", U32),
     ("strips", U32),
     ("channels", U32),
@@ -180,8 +181,9 @@ pub(super) fn lower_geometry(
     let (src, filter, dst) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.output(node, 0)?);
     let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
     let (shape, values) = (geometry.weight_shape(), ctx.constant_floats(filter)?);
-    let operand = ctx.weights(&format!("{filter} conv_blocks {}", order.name()), storage, || {
-        WeightData::Float(weights::blocks(&values, shape, |tap, i, o| order.at(shape, tap, i, o)))
+    let group = weights::group(ctx.tuning, geometry.out_channels.div_ceil(4));
+    let operand = ctx.weights(&format!("{filter} conv_blocks {} {group}", order.name()), storage, || {
+        WeightData::Float(weights::blocks(&values, shape, group, |tap, i, o| order.at(shape, tap, i, o)))
     });
     let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;
     let (y, x) = (geometry.y, geometry.x);
@@ -195,13 +197,14 @@ pub(super) fn lower_geometry(
         .tensor("dst", dst)
         .param("depth", geometry.depth.div_ceil(4))
         .param("group_width", geometry.group_channels.div_ceil(4))
+        .param("group", group)
         .param("rows", geometry.batch * y.output)
         .param("strips", x.output.div_ceil(tile.pixels));
     if strip {
         step = step.value("kernel_w", tile::to_i64(x.taps)).value("stride", tile::to_i64(x.stride));
     }
     let width = geometry.out_channels.div_ceil(4);
-    tile::cover(step, tile, tiles, width).fused(&node.fused).finish(ctx)
+    tile::cover(step, tile, tiles, width).clean().fused(&node.fused).finish(ctx)
 }
 
 /// Parameters that all kernels of the family have.
@@ -218,15 +221,15 @@ fn windows(step: StepBuilder, geometry: &Geometry) -> StepBuilder {
 /// texels lie in one group.
 fn choose(ctx: &LowerCtx<'_>, geometry: &Geometry, strip: bool) -> (Tile, usize) {
     let (rows, columns) = (geometry.batch * geometry.y.output, geometry.x.output);
-    let most = ctx.tuning.conv_texels;
-    let texels =
-        if (geometry.group_channels.div_ceil(4)).is_multiple_of(most) || geometry.groups() == 1 { most } else { 1 };
     let base = tile::product(ctx.tuning, rows * columns, geometry.out_channels.div_ceil(4));
+    let most = if base.broadcast > 0 { base.texels } else { ctx.tuning.conv_texels };
+    let whole = geometry.groups() == 1 || geometry.group_channels.div_ceil(4).is_multiple_of(most);
+    let (texels, broadcast) = if whole { (most, base.broadcast) } else { (1, 0) };
     if strip {
         let pixels = tile::strip(ctx.tuning, columns);
-        return (Tile { pixels, texels, ..base }, rows * columns.div_ceil(pixels));
+        return (Tile { pixels, texels, broadcast, ..base }, rows * columns.div_ceil(pixels));
     }
-    (Tile { texels, ..base }, (rows * columns).div_ceil(base.pixels))
+    (Tile { texels, broadcast, ..base }, (rows * columns).div_ceil(base.pixels))
 }
 
 fn lower_grouped(
@@ -252,6 +255,7 @@ fn lower_grouped(
         .param("group_channels", geometry.group_channels)
         .param("texels", texels)
         .linear(texels, GROUPED_WORKGROUP)
+        .clean()
         .fused(&node.fused)
         .finish(ctx)
 }

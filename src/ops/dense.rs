@@ -22,7 +22,7 @@ pub const KERNELS: &[KernelRow] = &[
         name: "gemm",
         file: "gemm.wgsl",
         bindings: &[input("src"), blocks("weights"), weight_texels("bias"), output("dst")],
-        params: &[("rows", U32), ("depth", U32), ("width", U32), ("channels", U32)],
+        params: &[("rows", U32), ("depth", U32), ("width", U32), ("group", U32), ("channels", U32)],
         epilogue: true,
         twin: "FULLY_CONNECTED",
     },
@@ -109,17 +109,18 @@ pub(super) fn lower_product(
     let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
     let values = ctx.constant_floats(filter)?;
     let shape = weights::Shape { taps: 1, depth: padded_depth, channels };
-    let key = format!("{filter} gemm_blocks {} {inner}", order.name());
+    let width = channels.div_ceil(4);
+    let group = weights::group(ctx.tuning, width);
+    let key = format!("{filter} gemm_blocks {} {inner} {group}", order.name());
     let operand = ctx.weights(&key, storage, || {
         let (padded_inner, stored) = (inner.next_multiple_of(4), weights::Shape { taps: 1, depth, channels });
         let at = |_, i: usize, o| match i % padded_inner {
             lane if lane < inner => order.at(stored, 0, i / padded_inner * inner + lane, o),
             _ => usize::MAX,
         };
-        WeightData::Float(weights::blocks(&values, shape, at))
+        WeightData::Float(weights::blocks(&values, shape, group, at))
     });
     let bias = weights::bias(ctx, node.input(2), channels)?;
-    let width = channels.div_ceil(4);
     let tile = tile::product(ctx.tuning, rows, width);
     let step = ctx
         .step("gemm", node)
@@ -130,8 +131,10 @@ pub(super) fn lower_product(
         .param("rows", rows)
         .param("depth", padded_depth.div_ceil(4))
         .param("width", width)
+        .param("group", group)
         .param("channels", channels);
     tile::cover(step, tile, rows.div_ceil(tile.pixels), width)
+        .clean()
         .fused(&node.fused)
         .macs(rows * depth * channels)
         .finish(ctx)

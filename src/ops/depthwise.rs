@@ -136,6 +136,7 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         step
     };
     tile::cover_rows(step, WORKGROUP, pixels, [batch, y.output, x.output, out_channels])
+        .clean()
         .fused(&node.fused)
         .macs(batch * y.output * x.output * out_channels * shape.taps)
         .finish(ctx)

@@ -10,7 +10,7 @@ use crate::{
     kernels::{self, KernelRow, ParamType},
     plan::step::{EpilogueStep, Operand, Step, Variant, VariantValue, WeightData, Weights, WeightsId},
     reason::Reason,
-    region::{Fused, Region, RegionNode, RegionTensor, Storage},
+    region::{Binary, Fused, Region, RegionNode, RegionTensor, Spread, Storage, Unary},
     tuning::Tuning,
 };
 
@@ -147,6 +147,7 @@ impl<'a> LowerCtx<'a> {
             params: Vec::new(),
             values: Vec::new(),
             fused: Vec::new(),
+            clean: false,
             grid: [1, 1, 1],
             nodes: nodes.to_vec(),
             macs: 0,
@@ -163,6 +164,7 @@ pub struct StepBuilder {
     params: Vec<(&'static str, ParamType, u32)>,
     values: Vec<(&'static str, VariantValue)>,
     fused: Vec<Fused>,
+    clean: bool,
     grid: [usize; 3],
     nodes: Vec<NodeId>,
     macs: u64,
@@ -218,6 +220,12 @@ impl StepBuilder {
         self
     }
 
+    /// Says that the kernel's result, before fused operators, is zero in lanes beyond the channels.
+    pub fn clean(mut self) -> Self {
+        self.clean = true;
+        self
+    }
+
     /// Workgroups per dimension.
     pub fn grid(mut self, grid: [usize; 3]) -> Self {
         self.grid = grid;
@@ -265,6 +273,11 @@ impl StepBuilder {
             return Err(internal("has no epilogue".into()));
         }
         epilogue(ctx, &self.fused, &mut variant, &mut bindings, &mut params);
+        if row.epilogue {
+            let whole = self.params.iter().any(|(name, _, value)| *name == "channels" && value % 4 == 0);
+            let clean = self.clean && self.fused.iter().all(keeps_zero);
+            self.values.push(("masked", VariantValue::Int(i64::from(!whole && !clean))));
+        }
         self.values.sort();
         variant.values = self.values;
         let dispatch = grid(self.grid)?;
@@ -278,6 +291,16 @@ fn storage(ctx: &LowerCtx<'_>, operand: Operand) -> Storage {
     match operand {
         Operand::Tensor(id) => ctx.region.tensor(id).storage,
         Operand::Weights(id) => ctx.lowered.weights.get(id.0).map_or(Storage::F32, |weights| weights.storage),
+    }
+}
+
+/// Whether a fused operator makes zero of zero (and of an operand whose padding is zero).
+fn keeps_zero(fused: &Fused) -> bool {
+    match fused {
+        Fused::Clamp { low, high } => *low <= 0.0 && *high >= 0.0,
+        Fused::LeakyRelu { .. } | Fused::Prelu { .. } => true,
+        Fused::Unary(unary) => !matches!(unary, Unary::Cos | Unary::Exp | Unary::Log | Unary::Logistic | Unary::Rsqrt),
+        Fused::Binary { op, spread, .. } => *op == Binary::Mul || (*op != Binary::Div && *spread != Spread::Scalar),
     }
 }
 

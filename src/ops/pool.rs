@@ -93,6 +93,7 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         .value("kernel_w", tile::to_i64(kernel_w))
         .value("stride", tile::to_i64(stride));
     tile::cover_rows(step, WORKGROUP, pixels, shape)
+        .clean()
         .fused(&node.fused)
         .macs(shape.iter().product::<usize>() * y.taps * x.taps)
         .finish(ctx)

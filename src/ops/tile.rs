@@ -13,8 +13,8 @@ pub(super) fn cover(step: StepBuilder, tile: Tile, tiles: usize, width: usize) -
     let columns = width.div_ceil(tile.texels);
     let (lanes, grid) = match tile.lanes {
         Lanes::Pixels => {
-            let [x, y] = fold(tiles.div_ceil(along));
-            ("pixels", [x, y, columns.div_ceil(across)])
+            let [y, z] = fold(tiles.div_ceil(along));
+            ("pixels", [columns.div_ceil(across), y, z])
         }
         Lanes::Channels => {
             let [z, y] = fold(tiles.div_ceil(across));
@@ -25,6 +25,7 @@ pub(super) fn cover(step: StepBuilder, tile: Tile, tiles: usize, width: usize) -
         .value("texels", to_i64(tile.texels))
         .value("wx", to_i64(along))
         .value("wz", to_i64(across))
+        .value("broadcast", to_i64(tile.broadcast))
         .text("lanes", lanes)
         .grid(grid)
 }

@@ -7,6 +7,7 @@ use crate::{
     plan::step::{Operand, WeightData},
     reason::Reason,
     region::Storage,
+    tuning::Tuning,
 };
 
 /// Checks that input `i` is a constant with float values: FLOAT32, FLOAT16, or integers with scales.
@@ -105,13 +106,26 @@ impl Order {
     }
 }
 
-/// Blocks of 4 inputs by 4 outputs in the order `[taps][depth / 4][channels / 4]`; `at(tap, input, output)` is the
-/// element's position in the tensor. Beyond the sizes weights are zero.
-pub(super) fn blocks(weights: &[f32], shape: Shape, at: impl Fn(usize, usize, usize) -> usize) -> Vec<f32> {
+/// Output texels whose weights lie together, of `width` in all.
+pub(super) fn group(tuning: &Tuning, width: usize) -> usize {
+    if tuning.weight_group == 0 { width } else { tuning.weight_group.min(width) }
+}
+
+/// Blocks of 4 inputs by 4 outputs in the order `[channels / 4 / group][taps][depth / 4][group]`, the last group as
+/// small as it is; `at(tap, input, output)` is the element's position in the tensor. Beyond the sizes weights are zero.
+pub(super) fn blocks(
+    weights: &[f32],
+    shape: Shape,
+    group: usize,
+    at: impl Fn(usize, usize, usize) -> usize,
+) -> Vec<f32> {
     let (depth, width) = (shape.depth.div_ceil(4), shape.channels.div_ceil(4));
-    let mut packed = vec![0.0; shape.taps * depth * width * 16];
+    let rows = shape.taps * depth;
+    let mut packed = vec![0.0; rows * width * 16];
     for (block, values) in packed.chunks_exact_mut(16).enumerate() {
-        let (n, k, tap) = (block % width, block / width % depth, block / width / depth);
+        let first = block / (rows * group) * group;
+        let (inside, span) = (block - first * rows, group.min(width - first));
+        let (n, k, tap) = (first + inside % span, inside / span % depth, inside / span / depth);
         for i in 0..4.min(shape.depth - k * 4) {
             for o in 0..4.min(shape.channels - n * 4) {
                 if let (Some(to), Some(from)) = (values.get_mut(i * 4 + o), weights.get(at(tap, k * 4 + i, n * 4 + o)))
@@ -148,12 +162,23 @@ mod tests {
         // Five outputs of two taps of five inputs each, numbered as the tensor holds them.
         let shape = Shape { taps: 2, depth: 5, channels: 5 };
         let weights: Vec<f32> = (0..50).map(|i| i as f32).collect();
-        let packed = blocks(&weights, shape, |tap, i, o| Order::OutputFirst.at(shape, tap, i, o));
+        let packed = blocks(&weights, shape, 2, |tap, i, o| Order::OutputFirst.at(shape, tap, i, o));
         assert_eq!(packed.len(), 2 * 2 * 2 * 16);
         let at = |tap: usize, k: usize, n: usize| &packed[((tap * 2 + k) * 2 + n) * 16..][..16];
         assert_eq!(at(1, 0, 0)[..8], [5.0, 15.0, 25.0, 35.0, 6.0, 16.0, 26.0, 36.0]);
         assert_eq!(at(1, 1, 1)[..2], [49.0, 0.0]);
         assert!(at(1, 1, 1)[1..].iter().all(|&v| v == 0.0));
+    }
+
+    #[test]
+    fn groups_of_columns_lie_together() {
+        // Nine outputs of two inputs: three texels, of which two lie together and the last by itself.
+        let shape = Shape { taps: 1, depth: 5, channels: 9 };
+        let weights: Vec<f32> = (0..45).map(|i| i as f32).collect();
+        let packed = blocks(&weights, shape, 2, |tap, i, o| Order::OutputFirst.at(shape, tap, i, o));
+        let first = |block: usize| packed[block * 16];
+        // Blocks: (n 0, k 0), (1, 0), (0, 1), (1, 1), then (2, 0), (2, 1).
+        assert_eq!([first(0), first(1), first(2), first(3), first(4), first(5)], [0., 20., 4., 24., 40., 44.]);
     }
 
     #[test]
