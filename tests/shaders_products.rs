@@ -72,9 +72,11 @@ fn region(case: &Case, storage: Storage) -> Result<Region> {
 fn validate(cases: &[Case]) -> Result {
     let mut seen = BTreeSet::new();
     for case in cases {
-        for class in CLASSES {
+        let shared = Tuning::of(AdapterClass::Lavapipe, false, true).with_subgroups(8, 8);
+        assert_eq!(shared.product.broadcast, 8);
+        for tuning in CLASSES.map(|class| Tuning::of(class, true, true)).into_iter().chain([shared]) {
             for storage in [Storage::F32, Storage::F16] {
-                let tuning = Tuning::of(class, true, true);
+                let class = tuning.class;
                 let mut region = region(case, storage)?;
                 let node = region.nodes[0].clone();
                 let row = ops::row(case.op.builtin()).ok_or_else(|| format!("{:?}: no row", case.op))?;
@@ -109,7 +111,9 @@ fn check(text: &str, kernel: &str, bindings: usize) -> Result {
     assert!(storage <= 8);
     assert_eq!(module.entry_points.len(), 1);
     assert_eq!(module.entry_points[0].name, kernel);
-    naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), None)?;
+    // Subgroup operations are SPIR-V 1.3's.
+    let options = naga::back::spv::Options { lang_version: (1, 3), ..Default::default() };
+    naga::back::spv::write_vec(&module, &info, &options, None)?;
     let options = naga::back::msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
     naga::back::msl::write_string(&module, &info, &options, &naga::back::msl::PipelineOptions::default())?;
     let options = naga::back::hlsl::Options {
