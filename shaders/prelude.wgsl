@@ -9,7 +9,7 @@
 //   NAME[i]                                                    raw storage: words
 // `lanes(column)` is true where a lane is below `params.channels`.
 // `emit(texel, column, v)` stores to `dst` after the epilogue and zeroes lanes beyond `params.channels` unless they are
-// zero anyway (`masked`); `v` and the epilogue are vec4<i32> where `dst` is stored so.
+// zero anyway (`unmasked`); `v` and the epilogue are vec4<i32> where `dst` is stored so.
 //% set shared = broadcast is defined and broadcast
 //% if f16_typed
 enable f16;
@@ -169,7 +169,7 @@ fn emit(texel: u32, column: u32, value: {{ result }}) {
 //% for expression in epilogue
     v = {{ expression }};
 //% endfor
-//% if masked
+//% if unmasked is undefined
     store_dst(texel, select({{ result }}(), v, lanes(column)));
 //% else
     store_dst(texel, v);

@@ -276,7 +276,9 @@ impl StepBuilder {
         if row.epilogue {
             let whole = self.params.iter().any(|(name, _, value)| *name == "channels" && value % 4 == 0);
             let clean = self.clean && self.fused.iter().all(keeps_zero);
-            self.values.push(("masked", VariantValue::Int(i64::from(!whole && !clean))));
+            if whole || clean {
+                self.values.push(("unmasked", VariantValue::Int(1)));
+            }
         }
         self.values.sort();
         variant.values = self.values;
