@@ -159,8 +159,9 @@ pub(super) fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), Low
         let step = elementwise(ctx, "binary_self", node, dst).tensor("a", a);
         return step.text("op", op).fused(&node.fused).finish(ctx);
     }
+    let (layout, [a, b]) = of_tensors(ctx, node, dst, [a, b])?;
     let step = elementwise(ctx, "binary", node, dst).tensor("a", a).tensor("b", b).text("op", op);
-    of_tensors(ctx, dst, &[a, b])?.apply(step, &NAMES).fused(&node.fused).finish(ctx)
+    layout.apply(step, &NAMES).fused(&node.fused).finish(ctx)
 }
 
 fn add_n(ctx: &SupportCtx<'_>) -> Result<(), Reason> {

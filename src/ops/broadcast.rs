@@ -2,9 +2,11 @@
 
 use tflite_wgpu_model::DType;
 
-use super::{LowerCtx, LowerError, StepBuilder, SupportCtx};
+use super::{LowerCtx, LowerError, StepBuilder, SupportCtx, movement};
 use crate::{reason::Reason, region::RegionNode};
 use tflite_wgpu_model::TensorId;
+
+const MISMATCH: Reason = Reason::Shape("an operand does not broadcast to the result");
 
 /// Outer dimensions that strided operands are read over.
 const OUTER: usize = 4;
@@ -72,25 +74,34 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
-    /// Layouts of operands against a result of shape `out`, to which they broadcast.
+    /// Checks that operands broadcast to a result of shape `out`.
     ///
     /// # Errors
-    /// [`Reason::Shape`] when an operand does not broadcast or too many dimensions remain after merging.
-    pub fn new(out: &[usize], operands: &[&[usize]]) -> Result<Self, Reason> {
-        const MISMATCH: Reason = Reason::Shape("an operand does not broadcast to the result");
+    /// [`Reason::Shape`].
+    pub fn check(out: &[usize], operands: &[&[usize]]) -> Result<(), Reason> {
         if out.len() > MAX_RANK {
             return Err(Reason::Shape("more than eight dimensions"));
         }
         let rank = out.len().max(1);
         let out = padded(out, rank).ok_or(MISMATCH)?;
-        let mut shapes = Vec::with_capacity(operands.len());
         for dims in operands {
             let dims = padded(dims, rank).ok_or(MISMATCH)?;
             if dims.iter().zip(&out).any(|(&d, &o)| d != o && d != 1) {
                 return Err(MISMATCH);
             }
-            shapes.push(dims);
         }
+        Ok(())
+    }
+
+    /// Layouts of operands against a result of shape `out`, to which they broadcast.
+    ///
+    /// # Errors
+    /// [`Reason::Shape`] when an operand does not broadcast or too many dimensions remain after merging.
+    pub fn new(out: &[usize], operands: &[&[usize]]) -> Result<Self, Reason> {
+        Self::check(out, operands)?;
+        let rank = out.len().max(1);
+        let out = padded(out, rank).ok_or(MISMATCH)?;
+        let shapes = operands.iter().map(|dims| padded(dims, rank)).collect::<Option<Vec<_>>>().ok_or(MISMATCH)?;
         let merged = merge(&out, &shapes);
         let dims = merged.iter().map(|(size, _)| *size).collect::<Vec<_>>();
         let layouts = shapes.iter().enumerate().map(|(i, shape)| {
@@ -211,13 +222,36 @@ pub fn elementwise(ctx: &LowerCtx<'_>, kernel: &'static str, node: &RegionNode, 
         .linear(texels.count(), ctx.tuning.linear_workgroup)
 }
 
-/// The layouts of a node's operands against its first output.
+/// The layouts of a node's operands, of these shapes, against a result. Operands that repeat over more dimensions than
+/// the kernels have strides for are written out before; the operands to read then are given back.
 ///
 /// # Errors
-/// As [`Broadcast::new`].
-pub fn of_tensors(ctx: &LowerCtx<'_>, dst: TensorId, operands: &[TensorId]) -> Result<Broadcast, LowerError> {
+/// As [`Broadcast::check`].
+pub fn of_tensors<const N: usize>(
+    ctx: &mut LowerCtx<'_>,
+    node: &RegionNode,
+    dst: TensorId,
+    operands: [TensorId; N],
+) -> Result<(Broadcast, [TensorId; N]), LowerError> {
+    let target = ctx.dims(dst).to_vec();
     let dims: Vec<&[usize]> = operands.iter().map(|&id| ctx.dims(id)).collect();
-    Ok(Broadcast::new(ctx.dims(dst), &dims)?)
+    Broadcast::check(&target, &dims)?;
+    if let Ok(layout) = Broadcast::new(&target, &dims) {
+        return Ok((layout, operands));
+    }
+    let mut whole = operands;
+    for id in &mut whole {
+        if ctx.dims(*id) != target && ctx.dims(*id).iter().any(|&d| d != 1) {
+            let from = ctx.region.tensor(*id);
+            let (dtype, storage) = (from.dtype, from.storage);
+            let view = movement::broadcast(&from.dims, &target)?;
+            let copy = ctx.scratch("operand in full", dtype, &target, storage);
+            movement::emit(ctx, node, *id, copy, &view, 0)?;
+            *id = copy;
+        }
+    }
+    let dims: Vec<&[usize]> = whole.iter().map(|&id| ctx.dims(id)).collect();
+    Ok((Broadcast::new(&target, &dims)?, whole))
 }
 
 /// Checks that all shapes are known and hold elements.
@@ -225,7 +259,10 @@ pub fn of_tensors(ctx: &LowerCtx<'_>, dst: TensorId, operands: &[TensorId]) -> R
 /// # Errors
 /// [`Reason::DynamicShape`], [`Reason::ZeroSize`] or [`Reason::Shape`].
 pub fn known_shapes(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
-    let inputs = (0..ctx.node.inputs.len()).filter(|&i| ctx.node.input(i).is_some()).map(|i| ctx.input_dims(i));
+    // Constants without elements steer: no axes, the shape of a scalar.
+    let steers = |i: usize| ctx.input(i).is_some_and(|t| t.constant.is_some() && t.dtype.is_integer());
+    let data = |i: &usize| ctx.node.input(*i).is_some() && !steers(*i);
+    let inputs = (0..ctx.node.inputs.len()).filter(data).map(|i| ctx.input_dims(i));
     let outputs = (0..ctx.node.outputs.len()).filter(|&i| ctx.node.output(i).is_some()).map(|i| ctx.output_dims(i));
     for dims in inputs.chain(outputs) {
         let dims = dims?;
@@ -246,7 +283,7 @@ pub fn known_shapes(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
 pub fn broadcasts(ctx: &SupportCtx<'_>, inputs: &[usize]) -> Result<(), Reason> {
     known_shapes(ctx)?;
     let dims = inputs.iter().map(|&i| ctx.input_dims(i)).collect::<Result<Vec<_>, _>>()?;
-    Broadcast::new(ctx.output_dims(0)?, &dims).map(|_| ())
+    Broadcast::check(ctx.output_dims(0)?, &dims)
 }
 
 /// Checks that constants among the inputs fit into 32 bits.

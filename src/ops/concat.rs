@@ -5,12 +5,12 @@ use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, Op, Quan
 
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
-    broadcast::known_shapes,
+    broadcast::{FLOATS, elementwise, known_shapes},
     movement::{self, MOVABLE, blocks},
 };
 use crate::{
     reason::Reason,
-    region::{RegionNode, Texels},
+    region::{Fused, RegionNode, Texels},
 };
 
 /// Operators of this family.
@@ -39,10 +39,8 @@ fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
         }
         movement::fits(ctx, i)?;
     }
-    if let Op::Concatenation(options) = &ctx.node.op
-        && options.fused_activation_function != ActivationFunctionType::None
-    {
-        return Err(Reason::Attribute("fused_activation_function"));
+    if activation(&ctx.node.op)?.is_some() {
+        ctx.output_is(0, FLOATS)?;
     }
     known_shapes(ctx)?;
     let output = ctx.output_dims(0)?;
@@ -70,8 +68,31 @@ fn requantises(quant: Option<&Quant>, ctx: &SupportCtx<'_>) -> bool {
     quant.and_then(Quant::per_tensor).zip(output).is_some_and(|(from, to)| from != to)
 }
 
+/// The fused activation, if there is one.
+fn activation(op: &Op) -> Result<Option<Fused>, Reason> {
+    use ActivationFunctionType as A;
+    let Op::Concatenation(options) = op else { return Ok(None) };
+    let clamp = |low, high| Ok(Some(Fused::Clamp { low, high }));
+    match options.fused_activation_function {
+        A::None => Ok(None),
+        A::Relu => clamp(0.0, f32::INFINITY),
+        A::Relu6 => clamp(0.0, 6.0),
+        A::ReluN1To1 => clamp(-1.0, 1.0),
+        _ => Err(Reason::Attribute("fused_activation_function")),
+    }
+}
+
 fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
+    let Some(clamp) = activation(&node.op)? else { return join(ctx, node, ctx.output(node, 0)?) };
     let dst = ctx.output(node, 0)?;
+    let tensor = ctx.region.tensor(dst).clone();
+    let joined = ctx.scratch("joined", tensor.dtype, &tensor.dims, tensor.storage);
+    join(ctx, node, joined)?;
+    elementwise(ctx, "unary", node, dst).tensor("src", joined).text("op", "v").fused(&[clamp]).finish(ctx)
+}
+
+/// Writes the inputs side by side.
+fn join(ctx: &mut LowerCtx<'_>, node: &RegionNode, dst: TensorId) -> Result<(), LowerError> {
     let dims = ctx.dims(dst).to_vec();
     let axis = axis(&node.op, dims.len())?;
     let mut start = 0;

@@ -5,7 +5,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op, TensorId};
 
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
-    broadcast::{Broadcast, FLOATS, INTS, NAMES, constants_fit, elementwise, known_shapes},
+    broadcast::{Broadcast, FLOATS, INTS, NAMES, constants_fit, elementwise, known_shapes, of_tensors},
     movement::repack,
 };
 use crate::{
@@ -65,7 +65,7 @@ fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     known_shapes(ctx)?;
     let out = ctx.output_dims(0)?;
     let condition = condition(&ctx.node.op, ctx.input_dims(0)?, out.len());
-    Broadcast::new(out, &[&condition, ctx.input_dims(1)?, ctx.input_dims(2)?]).map(|_| ())
+    Broadcast::check(out, &[&condition, ctx.input_dims(1)?, ctx.input_dims(2)?])
 }
 
 fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
@@ -73,7 +73,7 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let dst = ctx.output(node, 0)?;
     let condition = condition(&node.op, ctx.dims(a), ctx.dims(dst).len());
     let a = reshaped(ctx, node, a, &condition)?;
-    let layout = Broadcast::new(ctx.dims(dst), &[&condition, ctx.dims(b), ctx.dims(c)])?;
+    let (layout, [a, b, c]) = of_tensors(ctx, node, dst, [a, b, c])?;
     let step = elementwise(ctx, "select_elements", node, dst)
         .tensor("a", a)
         .tensor("b", b)

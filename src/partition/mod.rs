@@ -86,7 +86,8 @@ fn check(
         let tensor = facts.tensor(*id).ok_or(Reason::DynamicShape)?;
         let dims = tensor.dims.as_deref().ok_or(Reason::DynamicShape)?;
         let count = tflite_wgpu_model::element_count(dims).ok_or(Reason::DynamicShape)?;
-        if count == 0 {
+        // Constants without elements steer: no axes, the shape of a scalar.
+        if count == 0 && tensor.constant.is_none() {
             return Err(Reason::ZeroSize);
         }
         let bytes = tensor_bytes(tensor, dims, options.precision);

@@ -237,7 +237,11 @@ fn tile(source: &[usize], multiples: &[i64]) -> Result<View, Reason> {
     Ok(View::new(source, 0, dims, Mode::Plain))
 }
 
-fn broadcast(source: &[usize], target: &[usize]) -> Result<View, Reason> {
+/// A view that repeats a tensor along the dimensions it lacks.
+///
+/// # Errors
+/// When it does not broadcast.
+pub fn broadcast(source: &[usize], target: &[usize]) -> Result<View, Reason> {
     const MISMATCH: Reason = Reason::Shape("the tensor does not broadcast to the result");
     let missing = target.len().checked_sub(source.len()).ok_or(MISMATCH)?;
     let axis = |(d, &size): (usize, &usize)| {

@@ -9,6 +9,7 @@ mod forms;
 mod view;
 
 pub use emit::{blocks, repack};
+pub(super) use forms::broadcast;
 pub use forms::{Fill, Move, Paddings, moves, paddings};
 pub use view::{Axis, Mode, View};
 
