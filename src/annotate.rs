@@ -25,6 +25,7 @@ pub fn annotate(model: &Model, subgraph: SubgraphId, shapes: &dyn Fn(TensorId) -
             Data::Computed if graph.inputs.contains(&id) => Some(shapes(id).unwrap_or_else(|| tensor.dims.clone())),
             Data::Computed => None,
         };
+        let constant = constant.or_else(|| without_elements(tensor.dtype, dims.as_deref()));
         facts.tensors.push(TensorFacts { dtype: tensor.dtype, dims, constant, quant: tensor.quant.clone() });
     }
     for node in &graph.nodes {
@@ -38,6 +39,7 @@ pub fn update(graph: &Graph, nodes: &[NodeId], inputs: &[(TensorId, &[usize])], 
     for (id, dims) in inputs {
         if let Some(tensor) = facts.tensors.get_mut(id.index()) {
             tensor.dims = Some(dims.to_vec());
+            tensor.constant = tensor.constant.take().or_else(|| without_elements(tensor.dtype, Some(dims)));
         }
     }
     for node in nodes.iter().filter_map(|id| graph.nodes.get(id.index())) {
@@ -63,6 +65,7 @@ fn propagate(graph: &Graph, node: &Node, facts: &mut Facts) {
             tensor.constant = Some(value.clone());
         } else {
             let inferred = shapes.get(i).cloned().flatten();
+            tensor.constant = without_elements(tensor.dtype, inferred.as_deref());
             tensor.dims = inferred.or_else(|| stated(graph, node, *id));
         }
     }
@@ -75,6 +78,12 @@ fn stated(graph: &Graph, node: &Node, output: Option<TensorId>) -> Option<Vec<us
         return None;
     }
     graph.tensors.get(output?.index())?.shape.dims()
+}
+
+/// The value of a tensor of this shape, if it has no elements.
+fn without_elements(dtype: DType, dims: Option<&[usize]>) -> Option<Constant> {
+    let dims = dims.filter(|dims| tflite_wgpu_model::element_count(dims) == Some(0))?;
+    Value::from_bytes(dtype, dims, &[]).ok().map(Constant::from)
 }
 
 /// Values of a node's outputs where they follow from what is known; empty where they do not.
@@ -106,7 +115,7 @@ fn fold(graph: &Graph, node: &Node, facts: &Facts, shapes: &[Option<Vec<usize>>]
 /// Larger constants are not made ahead of time: a file must not blow up in memory before it runs.
 const MAX_FOLDED_ELEMENTS: usize = 1 << 27;
 
-/// SHAPE and RANK need their input's shape only.
+/// SHAPE, RANK and ZEROS_LIKE need their input's shape only.
 fn fold_shape(node: &Node, facts: &Facts) -> Option<Value> {
     let dims = || facts.tensor(node.input(0)?)?.dims.as_deref();
     match node.op.builtin() {
@@ -120,6 +129,12 @@ fn fold_shape(node: &Node, facts: &Facts) -> Option<Value> {
                 let values: Vec<i32> = dims.iter().map(|&d| i32::try_from(d)).collect::<Result<_, _>>().ok()?;
                 Value::i32(&[dims.len()], &values).ok()
             }
+        }
+        BuiltinOperator::ZerosLike => {
+            let small = dims().filter(|dims| {
+                tflite_wgpu_model::element_count(dims).is_some_and(|count| count <= MAX_FOLDED_ELEMENTS)
+            })?;
+            Value::zeros(facts.tensor(node.output(0)?)?.dtype, small).ok()
         }
         BuiltinOperator::Rank => Value::i32(&[], &[i32::try_from(dims()?.len()).ok()?]).ok(),
         _ => None,

@@ -174,8 +174,13 @@ impl GpuDelegate {
             .iter()
             .map(|nodes| {
                 let mut claimed = Partition::from_nodes(graph, subgraph, nodes);
-                let known = |id: &TensorId| facts.tensor(*id).is_some_and(|fact| fact.constant.is_some());
-                claimed.shape_inputs = claimed.inputs.iter().copied().filter(known).collect();
+                let steering = partition::steering(graph, &facts, nodes);
+                // A tensor without elements is known as long as it has this shape.
+                let known = |id: &TensorId| {
+                    facts.tensor(*id).and_then(|fact| fact.constant.as_ref()).is_some_and(|value| !value.is_empty())
+                };
+                let decides = |id: &TensorId| steering.contains(id) || known(id);
+                claimed.shape_inputs = claimed.inputs.iter().copied().filter(decides).collect();
                 claimed
             })
             .collect();

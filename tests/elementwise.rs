@@ -293,6 +293,18 @@ fn comparisons_and_logic() -> TestResult {
     Ok(())
 }
 
+/// Operands that repeat over more dimensions than there are strides for are written out first.
+#[test]
+fn six_dimensions_repeat_in_turn() -> TestResult {
+    let (x, y) = ([1, 2, 1, 3, 1, 2], [2, 1, 2, 1, 3, 1]);
+    let out = infer::broadcast(&[&x, &y])?;
+    for op in [Op::Sub(SubOptions::default()), Op::Maximum] {
+        run(&op, &[random(20, &x)?, random(21, &y)?], (F, &out))?;
+    }
+    run(&Op::Less, &[random(22, &x)?, random(23, &y)?], (B, &out))?;
+    run(&Op::SelectV2, &[bools(24, &x)?, random(25, &y)?, random(26, &[2])?], (F, &out))
+}
+
 #[test]
 fn selections() -> TestResult {
     let dims = [2, 3, 5];

@@ -306,6 +306,16 @@ fn concatenations_along_every_axis() -> TestResult {
 }
 
 #[test]
+fn joined_tensors_may_be_bounded() -> TestResult {
+    use ActivationFunctionType::{Relu, Relu6, ReluN1To1};
+    for fused_activation_function in [Relu, Relu6, ReluN1To1] {
+        let op = Op::Concatenation(ConcatenationOptions { axis: 2, fused_activation_function });
+        float(&op, &[data(&[1, 2, 3]), data(&[1, 2, 6])])?;
+    }
+    Ok(())
+}
+
+#[test]
 fn the_same_tensor_may_be_joined_with_itself() -> TestResult {
     let mut graph = GraphBuilder::new();
     let a = graph.input("a", DType::Float32, &[3, 5]);

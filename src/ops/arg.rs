@@ -35,7 +35,7 @@ pub const KERNELS: &[KernelRow] = &[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] =
-    &[OpRow { op: B::ArgMax, support, lower, fuses: false }, OpRow { op: B::ArgMin, support, lower, fuses: false }];
+    &[OpRow::new(B::ArgMax, support, lower).steers(&[1]), OpRow::new(B::ArgMin, support, lower).steers(&[1])];
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     use DType::*;

@@ -61,13 +61,13 @@ pub const ROWS: &[OpRow] = &[
     row(B::FloorDiv, quotients),
     row(B::FloorMod, quotients),
     row(B::Atan2, floats),
-    OpRow { op: B::AddN, support: add_n, lower: lower_add_n, fuses: true },
-    OpRow { op: B::LogicalAnd, support: logical, lower, fuses: false },
-    OpRow { op: B::LogicalOr, support: logical, lower, fuses: false },
+    OpRow::new(B::AddN, add_n, lower_add_n).fuses(),
+    OpRow::new(B::LogicalAnd, logical, lower),
+    OpRow::new(B::LogicalOr, logical, lower),
 ];
 
 const fn row(op: BuiltinOperator, support: super::Support) -> OpRow {
-    OpRow { op, support, lower, fuses: true }
+    OpRow::new(op, support, lower).fuses()
 }
 
 /// The template's expression of `a` and `b`, on floats and on integers.

@@ -263,17 +263,26 @@ pub fn known_shapes(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     let steers = |i: usize| ctx.input(i).is_some_and(|t| t.constant.is_some() && t.dtype.is_integer());
     let data = |i: &usize| ctx.node.input(*i).is_some() && !steers(*i);
     let inputs = (0..ctx.node.inputs.len()).filter(data).map(|i| ctx.input_dims(i));
-    let outputs = (0..ctx.node.outputs.len()).filter(|&i| ctx.node.output(i).is_some()).map(|i| ctx.output_dims(i));
-    for dims in inputs.chain(outputs) {
-        let dims = dims?;
-        if dims.contains(&0) {
-            return Err(Reason::ZeroSize);
-        }
-        if dims.len() > MAX_RANK {
-            return Err(Reason::Shape("more than eight dimensions"));
-        }
+    inputs.into_iter().try_for_each(|dims| with_elements(dims?))?;
+    known_output(ctx)
+}
+
+/// As [`known_shapes`], of the outputs alone.
+///
+/// # Errors
+/// As [`known_shapes`].
+pub fn known_output(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
+    // A part without elements is known already.
+    let computed = |i: &usize| ctx.output(*i).is_some_and(|t| t.constant.is_none());
+    let mut outputs = (0..ctx.node.outputs.len()).filter(computed);
+    outputs.try_for_each(|i| with_elements(ctx.output_dims(i)?))
+}
+
+fn with_elements(dims: &[usize]) -> Result<(), Reason> {
+    if dims.contains(&0) {
+        return Err(Reason::ZeroSize);
     }
-    Ok(())
+    if dims.len() > MAX_RANK { Err(Reason::Shape("more than eight dimensions")) } else { Ok(()) }
 }
 
 /// Checks that these inputs broadcast to output 0.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::Cast, support, lower, fuses: true }];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::Cast, support, lower).fuses()];
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     use DType::*;

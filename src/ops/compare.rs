@@ -20,7 +20,7 @@ pub const ROWS: &[OpRow] = &[
 ];
 
 const fn row(op: BuiltinOperator, support: super::Support) -> OpRow {
-    OpRow { op, support, lower: binary::lower, fuses: false }
+    OpRow::new(op, support, binary::lower)
 }
 
 fn order(ctx: &SupportCtx<'_>) -> Result<(), Reason> {

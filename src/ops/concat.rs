@@ -5,7 +5,7 @@ use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, Op, Quan
 
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
-    broadcast::{FLOATS, elementwise, known_shapes},
+    broadcast::{FLOATS, elementwise, known_output},
     movement::{self, MOVABLE, blocks},
 };
 use crate::{
@@ -14,10 +14,7 @@ use crate::{
 };
 
 /// Operators of this family.
-pub const ROWS: &[OpRow] = &[
-    OpRow { op: B::Concatenation, support, lower, fuses: false },
-    OpRow { op: B::Pack, support, lower, fuses: false },
-];
+pub const ROWS: &[OpRow] = &[OpRow::new(B::Concatenation, support, lower), OpRow::new(B::Pack, support, lower)];
 
 /// The axis of the output that the inputs lie along.
 fn axis(op: &Op, rank: usize) -> Result<usize, Reason> {
@@ -42,7 +39,7 @@ fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     if activation(&ctx.node.op)?.is_some() {
         ctx.output_is(0, FLOATS)?;
     }
-    known_shapes(ctx)?;
+    known_output(ctx)?;
     let output = ctx.output_dims(0)?;
     let axis = axis(&ctx.node.op, output.len())?;
     let mut length = 0;
@@ -98,6 +95,9 @@ fn join(ctx: &mut LowerCtx<'_>, node: &RegionNode, dst: TensorId) -> Result<(), 
     let mut start = 0;
     for i in 0..node.inputs.len() {
         let src = ctx.input(node, i)?;
+        if ctx.dims(src).contains(&0) {
+            continue;
+        }
         let length = match node.op {
             Op::Pack(_) => 1,
             _ => ctx.dims(src).get(axis).copied().unwrap_or(1),

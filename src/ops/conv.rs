@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::Conv2d, support, lower, fuses: true }];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::Conv2d, support, lower).fuses().steers(&[1, 2])];
 
 const PARAMS: &[(&str, ParamType)] = &[
     ("in_h", U32),

@@ -30,7 +30,7 @@ pub const KERNELS: &[KernelRow] = &[
 ];
 
 /// Operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::Cumsum, support, lower, fuses: true }];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::Cumsum, support, lower).fuses().steers(&[1])];
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     ctx.input_is(0, &[DType::Float32, DType::Int32, DType::Int64])?;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::FullyConnected, support, lower, fuses: true }];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::FullyConnected, support, lower).fuses().steers(&[2])];
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[

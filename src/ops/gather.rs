@@ -61,9 +61,9 @@ const STEPS: [&str; MAX_DEPTH] = ["step0", "step1", "step2", "step3", "step4", "
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow { op: B::Gather, support, lower, fuses: false },
-    OpRow { op: B::GatherNd, support, lower, fuses: false },
-    OpRow { op: B::EmbeddingLookup, support, lower, fuses: false },
+    OpRow::new(B::Gather, support, lower),
+    OpRow::new(B::GatherNd, support, lower),
+    OpRow::new(B::EmbeddingLookup, support, lower),
 ];
 
 /// Which slices a node takes. Slice `s` of the result comes from slice

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::BatchMatmul, support, lower, fuses: true }];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::BatchMatmul, support, lower).fuses()];
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[KernelRow {

@@ -24,6 +24,7 @@ pub mod reduce;
 pub mod resize;
 pub mod scatter;
 pub mod select;
+pub mod shape;
 pub mod softmax;
 mod support;
 mod tile;
@@ -57,6 +58,26 @@ pub struct OpRow {
     pub lower: Lower,
     /// Whether the kernel that computes the first output applies `RegionNode::fused`.
     pub fuses: bool,
+    /// Inputs whose values, not only their shapes, the lowering needs. A node that gets them from the caller or from
+    /// the CPU is planned anew whenever they change.
+    pub steers: &'static [usize],
+}
+
+impl OpRow {
+    /// A row whose lowering needs no values and fuses nothing.
+    pub const fn new(op: BuiltinOperator, support: Support, lower: Lower) -> Self {
+        Self { op, support, lower, fuses: false, steers: &[] }
+    }
+
+    /// The kernel that computes the first output applies `RegionNode::fused`.
+    pub const fn fuses(self) -> Self {
+        Self { fuses: true, ..self }
+    }
+
+    /// The lowering needs the values of these inputs.
+    pub const fn steers(self, steers: &'static [usize]) -> Self {
+        Self { steers, ..self }
+    }
 }
 
 /// All families' rows.
@@ -84,6 +105,7 @@ const FAMILIES: &[&[OpRow]] = &[
     resize::ROWS,
     scatter::ROWS,
     quantize::ROWS,
+    shape::ROWS,
 ];
 
 /// The row of a builtin.

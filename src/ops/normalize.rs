@@ -35,7 +35,7 @@ pub const KERNELS: &[KernelRow] = &[KernelRow {
 }];
 
 /// Operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::LocalResponseNormalization, support, lower, fuses: true }];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::LocalResponseNormalization, support, lower).fuses()];
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     ctx.input_is(0, FLOATS)?;

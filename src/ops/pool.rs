@@ -14,9 +14,9 @@ use crate::{
 
 /// The operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow { op: BuiltinOperator::AveragePool2d, support, lower, fuses: true },
-    OpRow { op: BuiltinOperator::MaxPool2d, support, lower, fuses: true },
-    OpRow { op: BuiltinOperator::L2Pool2d, support, lower, fuses: true },
+    OpRow::new(BuiltinOperator::AveragePool2d, support, lower).fuses(),
+    OpRow::new(BuiltinOperator::MaxPool2d, support, lower).fuses(),
+    OpRow::new(BuiltinOperator::L2Pool2d, support, lower).fuses(),
 ];
 
 /// Kernels of this family.

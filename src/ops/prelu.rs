@@ -9,7 +9,7 @@ use super::{
 use crate::reason::Reason;
 
 /// Operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::Prelu, support, lower: binary::lower, fuses: true }];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::Prelu, support, binary::lower).fuses()];
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     ctx.input_is(0, FLOATS)?;

@@ -38,8 +38,8 @@ const PARAMS: &[(&str, ParamType)] = &[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow { op: B::Quantize, support: quantize_support, lower: lower_quantize, fuses: false },
-    OpRow { op: B::Dequantize, support: dequantize_support, lower: lower_dequantize, fuses: true },
+    OpRow::new(B::Quantize, quantize_support, lower_quantize),
+    OpRow::new(B::Dequantize, dequantize_support, lower_dequantize).fuses(),
 ];
 
 /// Types that values are stored in, with their ranges.

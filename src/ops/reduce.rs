@@ -71,7 +71,7 @@ pub const ROWS: &[OpRow] = &[
 ];
 
 const fn row(op: BuiltinOperator, support: super::Support, fuses: bool) -> OpRow {
-    OpRow { op, support, lower, fuses }
+    OpRow { fuses, ..OpRow::new(op, support, lower).steers(&[1]) }
 }
 
 fn check(ctx: &SupportCtx<'_>, types: &[DType]) -> Result<(), Reason> {

@@ -43,8 +43,8 @@ const PARAMS: &[(&str, ParamType)] = &[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow { op: B::ResizeBilinear, support: bilinear_support, lower, fuses: true },
-    OpRow { op: B::ResizeNearestNeighbor, support: nearest_support, lower, fuses: true },
+    OpRow::new(B::ResizeBilinear, bilinear_support, lower).fuses().steers(&[1]),
+    OpRow::new(B::ResizeNearestNeighbor, nearest_support, lower).fuses().steers(&[1]),
 ];
 
 /// How positions of the output map to the input.

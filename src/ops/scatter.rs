@@ -60,8 +60,8 @@ const PARAMS: &[(&str, ParamType)] = &[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow { op: B::ScatterNd, support: scatter_support, lower: scatter_lower, fuses: true },
-    OpRow { op: B::OneHot, support: one_hot_support, lower: one_hot_lower, fuses: false },
+    OpRow::new(B::ScatterNd, scatter_support, scatter_lower).fuses().steers(&[0, 2]),
+    OpRow::new(B::OneHot, one_hot_support, one_hot_lower).steers(&[1]),
 ];
 
 /// Which updates every slice of a result takes: those at `starts[s] .. starts[s + 1]` of `list`.
@@ -122,7 +122,7 @@ fn scatter_lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerE
     let dims = ctx.dims(dst).to_vec();
     let (outer, slice) = (dims.get(..inner.start).unwrap_or_default(), dims.get(inner).unwrap_or_default());
     let sums = Sums::new(outer.iter().product(), &targets);
-    let key = format!("scatter {:?} {dims:?}", ctx.input(node, 0)?);
+    let key = format!("scatter {} {dims:?}", ctx.input(node, 0)?);
     let padded = |mut words: Vec<i32>| {
         words.resize(words.len().next_multiple_of(4).max(4), 0);
         WeightData::Int(words)

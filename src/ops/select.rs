@@ -45,7 +45,7 @@ pub const KERNELS: &[KernelRow] = &[KernelRow {
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] =
-    &[OpRow { op: B::Select, support, lower, fuses: true }, OpRow { op: B::SelectV2, support, lower, fuses: true }];
+    &[OpRow::new(B::Select, support, lower).fuses(), OpRow::new(B::SelectV2, support, lower).fuses()];
 
 /// Shape of the condition as it broadcasts: SELECT with a vector chooses whole slices of the first dimension.
 fn condition(op: &Op, dims: &[usize], rank: usize) -> Vec<usize> {

@@ -27,9 +27,9 @@ const fn row_kernel(name: &'static str) -> KernelRow {
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow { op: B::Softmax, support, lower, fuses: true },
-    OpRow { op: B::LogSoftmax, support, lower, fuses: true },
-    OpRow { op: B::L2Normalization, support, lower, fuses: true },
+    OpRow::new(B::Softmax, support, lower).fuses(),
+    OpRow::new(B::LogSoftmax, support, lower).fuses(),
+    OpRow::new(B::L2Normalization, support, lower).fuses(),
 ];
 
 /// Rows shorter than this have one invocation each on every adapter.

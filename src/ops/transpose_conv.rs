@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow { op: BuiltinOperator::TransposeConv, support, lower, fuses: true }];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::TransposeConv, support, lower).fuses().steers(&[0, 1, 3])];
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[KernelRow {

@@ -48,11 +48,11 @@ pub const ROWS: &[OpRow] = &[
     row(B::Sqrt, float),
     row(B::Square, float),
     row(B::Tanh, float),
-    OpRow { op: B::LogicalNot, support: logical_not, lower: lower_logical_not, fuses: false },
+    OpRow::new(B::LogicalNot, logical_not, lower_logical_not),
 ];
 
 const fn row(op: BuiltinOperator, support: super::Support) -> OpRow {
-    OpRow { op, support, lower, fuses: true }
+    OpRow::new(op, support, lower).fuses()
 }
 
 /// The form of a unary operator in an epilogue; `None` for other operators.

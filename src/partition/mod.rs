@@ -1,14 +1,18 @@
 //! Which nodes of the file run on the GPU, as convex sets.
 
 pub mod cost;
+mod late;
 mod region;
 
+pub use late::steering;
 pub use region::{RegionError, build};
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tflite_wgpu_fallback::dependencies;
 use tflite_wgpu_model::{DType, Data, Graph, Node, NodeId, TensorId};
+
+use late::Steering;
 
 use crate::{
     ops::{self, Facts, SupportCtx, TensorFacts},
@@ -30,6 +34,9 @@ pub struct Assignment {
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
     Gpu,
+    /// On the GPU if the shapes allow it, which are known only when the values before it are: in partitions of their
+    /// own, so that what is known beforehand never depends on them.
+    Late,
     Cpu(Reason),
     /// Its outputs are constants: it is computed when a partition that reads it is prepared.
     Folded,
@@ -40,12 +47,11 @@ pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions, max_bytes
     let mut kinds: Vec<Kind> = (0..)
         .zip(&graph.nodes)
         .map(|(i, node)| match check(graph, node, NodeId(i), facts, options, max_bytes) {
-            Ok(true) => Kind::Folded,
-            Ok(false) => Kind::Gpu,
+            Ok(kind) => kind,
             Err(reason) => Kind::Cpu(reason),
         })
         .collect();
-    let mut sets = epochs(graph, &kinds);
+    let mut sets = epochs(graph, facts, &kinds);
     drop_small(&mut sets, &mut kinds, options);
     let folded = claim_folded(graph, &kinds, &sets);
     let mut assignment = Assignment::default();
@@ -67,7 +73,7 @@ pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions, max_bytes
     assignment
 }
 
-/// Whether a node can run on the GPU; `true` when it is folded into a constant.
+/// What a node is to the partitioner; an error says why it runs on the CPU.
 fn check(
     graph: &Graph,
     node: &Node,
@@ -75,31 +81,45 @@ fn check(
     facts: &Facts,
     options: &DelegateOptions,
     max_bytes: usize,
-) -> Result<bool, Reason> {
+) -> Result<Kind, Reason> {
     options.allows(id, node)?;
+    let known = |id: &TensorId| facts.tensor(*id).is_some_and(|t| t.constant.is_some());
+    let empty = |id: &TensorId| known(id) && elements(facts, *id) == Some(0);
+    let computed = |id: &TensorId| graph.tensors.get(id.index()).is_some_and(|t| t.data == Data::Computed);
     let mut outputs = node.outputs.iter().flatten().peekable();
-    if outputs.peek().is_some() && outputs.all(|id| facts.tensor(*id).is_some_and(|t| t.constant.is_some())) {
-        return Ok(true);
+    if outputs.peek().is_some() && outputs.all(known) {
+        // Nothing is to be done for results without elements; other shapes of the inputs may change that.
+        let resized = node.outputs.iter().flatten().all(empty) && node.inputs.iter().flatten().any(computed);
+        return Ok(if resized && ops::row(node.op.builtin()).is_some() { Kind::Gpu } else { Kind::Folded });
     }
     let row = ops::row(node.op.builtin()).ok_or(Reason::UnsupportedOperator)?;
+    let mut late = false;
     for id in node.inputs.iter().chain(&node.outputs).flatten() {
         let tensor = facts.tensor(*id).ok_or(Reason::DynamicShape)?;
-        let dims = tensor.dims.as_deref().ok_or(Reason::DynamicShape)?;
-        let count = tflite_wgpu_model::element_count(dims).ok_or(Reason::DynamicShape)?;
-        // Constants without elements steer: no axes, the shape of a scalar.
-        if count == 0 && tensor.constant.is_none() {
-            return Err(Reason::ZeroSize);
+        if matches!(graph.tensors.get(id.index()).map(|t| &t.data), Some(Data::Variable)) {
+            return Err(Reason::HostOwned);
         }
+        let Some(dims) = tensor.dims.as_deref() else {
+            late = true;
+            continue;
+        };
+        elements(facts, *id).ok_or(Reason::DynamicShape)?;
         let bytes = tensor_bytes(tensor, dims, options.precision);
         if bytes > max_bytes {
             return Err(Reason::TooLarge { what: "tensor", found: bytes as u64, limit: max_bytes as u64 });
         }
-        if matches!(graph.tensors.get(id.index()).map(|t| &t.data), Some(Data::Variable)) {
-            return Err(Reason::HostOwned);
-        }
     }
-    (row.support)(&SupportCtx { node, facts })?;
-    Ok(false)
+    match (row.support)(&SupportCtx { node, facts }) {
+        Ok(()) if !late => Ok(Kind::Gpu),
+        Ok(()) | Err(Reason::DynamicShape) => Ok(Kind::Late),
+        Err(Reason::NotConstant { input }) if row.steers.contains(&input) => Ok(Kind::Late),
+        Err(reason) => Err(reason),
+    }
+}
+
+/// Elements of a tensor whose shape is known.
+fn elements(facts: &Facts, id: TensorId) -> Option<usize> {
+    tflite_wgpu_model::element_count(facts.tensor(id)?.dims.as_deref()?)
 }
 
 /// Bytes that a tensor takes on the device at least; of a constant without its padding, which its kernel decides on.
@@ -125,21 +145,27 @@ fn producers(graph: &Graph) -> BTreeMap<TensorId, usize> {
     graph.nodes.iter().enumerate().flat_map(outputs).collect()
 }
 
-/// Groups GPU nodes into convex sets: alternately all nodes that are ready on one side, then on the other. Folded
-/// nodes are ready from the start.
-fn epochs(graph: &Graph, kinds: &[Kind]) -> Vec<Vec<NodeId>> {
+/// Groups GPU nodes into convex sets: in turns all nodes of one kind that are ready. Folded nodes are ready from the
+/// start.
+fn epochs(graph: &Graph, facts: &Facts, kinds: &[Kind]) -> Vec<Vec<NodeId>> {
     let needs = dependencies(graph);
+    let producer = producers(graph);
     let mut done: Vec<bool> = kinds.iter().map(|kind| *kind == Kind::Folded).collect();
     let mut sets = Vec::new();
-    let mut gpu = false;
     let mut idle = 0;
-    while idle < 2 {
+    for turn in [Turn::Cpu, Turn::Gpu, Turn::Late].into_iter().cycle() {
+        let before = done.clone();
+        let late = Steering { graph, facts, kinds, producer: &producer, before: &before };
         let mut set = Vec::new();
         // The file's order is an order of execution, so one walk finds everything that becomes ready.
         for (i, kind) in kinds.iter().enumerate() {
             let ready = |needs: &BTreeSet<usize>| needs.iter().all(|n| done.get(*n).copied().unwrap_or(true));
             let waiting = !done.get(i).copied().unwrap_or(true);
-            if waiting && (*kind == Kind::Gpu) == gpu && needs.get(i).is_some_and(ready) {
+            if waiting
+                && turn.takes(kind)
+                && needs.get(i).is_some_and(ready)
+                && (*kind != Kind::Late || late.is_ready(i))
+            {
                 if let Some(flag) = done.get_mut(i) {
                     *flag = true;
                 }
@@ -147,12 +173,32 @@ fn epochs(graph: &Graph, kinds: &[Kind]) -> Vec<Vec<NodeId>> {
             }
         }
         idle = if set.is_empty() { idle + 1 } else { 0 };
-        if gpu && !set.is_empty() {
+        if turn != Turn::Cpu && !set.is_empty() {
             sets.push(set);
         }
-        gpu = !gpu;
+        if idle == 3 {
+            break;
+        }
     }
     sets
+}
+
+/// Whose turn it is in [`epochs`].
+#[derive(Clone, Copy, PartialEq)]
+enum Turn {
+    Cpu,
+    Gpu,
+    Late,
+}
+
+impl Turn {
+    fn takes(self, kind: &Kind) -> bool {
+        match kind {
+            Kind::Gpu => self == Self::Gpu,
+            Kind::Late => self == Self::Late,
+            Kind::Cpu(_) | Kind::Folded => self == Self::Cpu,
+        }
+    }
 }
 
 /// Gives partitions back to the CPU that the options do not want.

@@ -3,7 +3,7 @@
 use tflite_wgpu_model::{Data, Graph, NodeId, TensorId};
 
 use crate::{
-    ops::Facts,
+    ops::{self, Facts, SupportCtx},
     options::Precision,
     precision,
     reason::Reason,
@@ -24,7 +24,7 @@ pub struct RegionError {
 /// `storages` has the storage of every tensor of the subgraph that is computed.
 ///
 /// # Errors
-/// When a shape is not known.
+/// When a shape is not known, or not supported.
 pub fn build(
     graph: &Graph,
     nodes: &[NodeId],
@@ -59,6 +59,9 @@ pub fn build(
                 return Err(RegionError { node: id, reason: Reason::DynamicShape });
             }
         }
+        // What was supported with the shapes that the file states may not be so with these.
+        let row = ops::row(node.op.builtin()).ok_or(RegionError { node: id, reason: Reason::UnsupportedOperator })?;
+        (row.support)(&SupportCtx { node, facts }).map_err(|reason| RegionError { node: id, reason })?;
         for &input in node.inputs.iter().flatten() {
             let variable = matches!(graph.tensors.get(input.index()).map(|t| &t.data), Some(Data::Variable));
             if variable {

@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// Rows of this part of the family.
-pub const ROW_TO_BATCH: OpRow = OpRow { op: BuiltinOperator::SpaceToBatchNd, support, lower, fuses: false };
+pub const ROW_TO_BATCH: OpRow = OpRow::new(BuiltinOperator::SpaceToBatchNd, support, lower).steers(&[1, 2]);
 /// As [`ROW_TO_BATCH`].
-pub const ROW_TO_SPACE: OpRow = OpRow { op: BuiltinOperator::BatchToSpaceNd, support, lower, fuses: false };
+pub const ROW_TO_SPACE: OpRow = OpRow::new(BuiltinOperator::BatchToSpaceNd, support, lower).steers(&[1, 2]);
 
 /// What a node does, in the terms of both operators.
 struct Blocks {

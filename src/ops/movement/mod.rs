@@ -149,34 +149,34 @@ const TRANSPOSE: Params<51> = walk(&[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    same_order(B::Reshape),
+    same_order(B::Reshape).steers(&[1]),
     same_order(B::Squeeze),
-    same_order(B::ExpandDims),
-    view_row(B::Transpose),
-    view_row(B::Slice),
-    view_row(B::StridedSlice),
-    view_row(B::Pad),
-    view_row(B::Padv2),
-    view_row(B::MirrorPad),
-    view_row(B::Tile),
-    view_row(B::BroadcastTo),
-    view_row(B::ReverseV2),
-    view_row(B::Split),
-    view_row(B::SplitV),
+    same_order(B::ExpandDims).steers(&[1]),
+    view_row(B::Transpose).steers(&[1]),
+    view_row(B::Slice).steers(&[1, 2]),
+    view_row(B::StridedSlice).steers(&[1, 2, 3]),
+    view_row(B::Pad).steers(&[1]),
+    view_row(B::Padv2).steers(&[1, 2]),
+    view_row(B::MirrorPad).steers(&[1]),
+    view_row(B::Tile).steers(&[1]),
+    view_row(B::BroadcastTo).steers(&[1]),
+    view_row(B::ReverseV2).steers(&[1]),
+    view_row(B::Split).steers(&[0]),
+    view_row(B::SplitV).steers(&[1, 2]),
     view_row(B::Unpack),
     view_row(B::SpaceToDepth),
     view_row(B::DepthToSpace),
-    view_row(B::Fill),
+    view_row(B::Fill).steers(&[0]),
     batch::ROW_TO_BATCH,
     batch::ROW_TO_SPACE,
 ];
 
 const fn same_order(op: BuiltinOperator) -> OpRow {
-    OpRow { op, support: same_order_support, lower: same_order_lower, fuses: false }
+    OpRow::new(op, same_order_support, same_order_lower)
 }
 
 const fn view_row(op: BuiltinOperator) -> OpRow {
-    OpRow { op, support: view_support, lower: view_lower, fuses: false }
+    OpRow::new(op, view_support, view_lower)
 }
 
 /// Types whose elements can be moved: those that cross the region's border.
@@ -316,6 +316,7 @@ fn view_support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
         step.view.check()?;
         if let Fill::Input(i) = step.fill {
             ctx.input_is(i, &[ctx.input_type(data)?])?;
+            fits(ctx, i)?;
             if ctx.constant(i)?.len() != 1 {
                 return Err(Reason::Shape("the padding's value is not one number"));
             }
@@ -328,6 +329,9 @@ fn view_lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerErro
     let steps = moves(&Lowering { ctx, node })?;
     for step in steps {
         let (src, dst) = (ctx.input(node, forms::data_input(&node.op))?, ctx.output(node, step.output)?);
+        if ctx.dims(dst).contains(&0) {
+            continue;
+        }
         let fill = step.fill.bits(ctx, node, dst)?;
         emit(ctx, node, src, dst, &step.view, fill)?;
     }
