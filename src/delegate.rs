@@ -6,7 +6,7 @@ mod run;
 mod validate;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
 };
 
@@ -49,6 +49,8 @@ struct Part {
     partition: Partition,
     /// Outputs that another partition reads.
     device_outputs: Vec<TensorId>,
+    /// Outputs that the host will read, as far as the graph tells.
+    host_outputs: Vec<TensorId>,
     prepared: Option<Prepared>,
     /// Runs so far.
     invokes: u64,
@@ -71,8 +73,12 @@ impl GpuDelegate {
     /// # Errors
     /// As `GpuDelegate::new`.
     pub async fn open(options: DelegateOptions) -> Result<Self, Error> {
-        let wanted =
-            DeviceOptions { adapter: options.adapter.clone(), limits: options.limits, typed_f16: options.typed_f16 };
+        let wanted = DeviceOptions {
+            adapter: options.adapter.clone(),
+            limits: options.limits,
+            typed_f16: options.typed_f16,
+            cache_dir: options.cache_dir.clone(),
+        };
         let device = match options.device {
             DeviceChoice::Cpu => None,
             DeviceChoice::Gpu => Some(GpuDevice::open(&wanted).await?),
@@ -130,6 +136,8 @@ impl GpuDelegate {
             slot.failure = Some(error.to_string());
         }
         let fatal = match &error {
+            // Only tests look for such kernels, and want to know.
+            Error::Internal(_) if self.options.sentinels => true,
             Error::Mismatch { .. } => self.options.on_mismatch == OnMismatch::Error,
             error => error.is_of_device() && self.options.on_device_lost == OnDeviceLost::Error,
         };
@@ -212,8 +220,11 @@ impl Delegate for GpuDelegate {
             };
             let carried = loops(model, partition.subgraph);
             let device_outputs = partition.outputs.iter().copied().filter(|id| carried || read_elsewhere(id)).collect();
-            self.parts.push(Part { partition: partition.clone(), device_outputs, prepared: None, invokes: 0 });
-            report::lock(&self.report).partitions.push(PartitionReport::claimed(partition));
+            let claimed_report = PartitionReport::claimed(partition);
+            let host_outputs = read_on_host(model, partition, &claimed);
+            let partition = partition.clone();
+            self.parts.push(Part { partition, device_outputs, host_outputs, prepared: None, invokes: 0 });
+            report::lock(&self.report).partitions.push(claimed_report);
         }
         Ok(claimed)
     }
@@ -257,4 +268,20 @@ fn loops(model: &Model, subgraph: SubgraphId) -> bool {
         let called = node.op.called_subgraphs();
         called.contains(&i64::from(subgraph.0))
     })
+}
+
+/// A partition's outputs that CPU nodes, a condition or the caller read.
+fn read_on_host(model: &Model, partition: &Partition, claimed: &[Partition]) -> Vec<TensorId> {
+    let program = model.program();
+    let Some(graph) = program.graph(partition.subgraph) else { return Vec::new() };
+    let called = program.signatures.iter().any(|signature| signature.subgraph == partition.subgraph);
+    let gives_outputs = called || partition.subgraph == SubgraphId(0);
+    let own = claimed.iter().filter(|other| other.subgraph == partition.subgraph);
+    let delegated: HashSet<usize> = own.flat_map(|other| &other.nodes).map(|id| id.index()).collect();
+    // Control flow passes values on as they are.
+    let cpu = graph.nodes.iter().enumerate().filter(|(i, _)| !delegated.contains(i));
+    let readers = cpu.map(|(_, node)| node).filter(|node| node.op.called_subgraphs().is_empty());
+    let read: HashSet<TensorId> = readers.flat_map(|node| node.inputs.iter().copied().flatten()).collect();
+    let is_read = |id: &TensorId| read.contains(id) || (gives_outputs && graph.outputs.contains(id));
+    partition.outputs.iter().copied().filter(is_read).collect()
 }

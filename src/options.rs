@@ -6,7 +6,7 @@ use tflite_wgpu_model::{Node, NodeId};
 
 use crate::{
     error::Error,
-    gpu::{AdapterChoice, DeviceLimits},
+    gpu::{AdapterChoice, CacheDir, DeviceLimits},
     reason::Reason,
 };
 
@@ -105,12 +105,18 @@ pub struct DelegateOptions {
     pub limits: DeviceLimits,
     /// Force typed (true) or packed (false) halves.
     pub typed_f16: Option<bool>,
+    /// Where compiled pipelines are kept between processes.
+    pub cache_dir: CacheDir,
     /// Whether each step's time on the device is measured and reported.
     pub time_steps: bool,
     /// At most this many partitions, the largest first.
     pub max_delegated_partitions: Option<usize>,
     /// Smaller partitions stay on the CPU.
     pub min_nodes_per_partition: usize,
+    /// Fills the memory around and below every tensor before each invoke, and checks afterwards that only tensors were
+    /// written and that their padding is zero: for tests of kernels.
+    #[doc(hidden)]
+    pub sentinels: bool,
     /// Makes a kernel wrong: for tests that it is found.
     #[doc(hidden)]
     pub perturb: Option<Perturb>,
@@ -131,9 +137,11 @@ impl Default for DelegateOptions {
             gpu_nodes: None,
             limits: DeviceLimits::default(),
             typed_f16: None,
+            cache_dir: CacheDir::default(),
             time_steps: false,
             max_delegated_partitions: None,
             min_nodes_per_partition: 1,
+            sentinels: false,
             perturb: None,
         }
     }
@@ -153,7 +161,9 @@ pub const KEYS: &[(&str, &str)] = &[
     ("gpu_nodes", "FIRST..LAST, both included"),
     ("limits", "adapter or webgpu-default"),
     ("f16", "packed or typed"),
+    ("cache_dir", "a folder, default or off"),
     ("time_steps", "true or false"),
+    ("sentinels", "true or false"),
     ("max_delegated_partitions", "a number"),
     ("min_nodes_per_partition", "a number"),
 ];
@@ -258,6 +268,8 @@ impl DelegateOptions {
                     _ => return None,
                 }
             }
+            "cache_dir" => self.cache_dir = CacheDir::parse(value),
+            "sentinels" => self.sentinels = value.parse().ok()?,
             "time_steps" => self.time_steps = value.parse().ok()?,
             "max_delegated_partitions" => self.max_delegated_partitions = Some(value.parse().ok()?),
             "min_nodes_per_partition" => self.min_nodes_per_partition = value.parse().ok()?,

@@ -91,6 +91,8 @@ pub struct Tuning {
     pub row_per_invocation: bool,
     /// Invocations per workgroup of linear kernels.
     pub linear_workgroup: usize,
+    /// Offsets of tensors in the arena are multiples of this (`min_storage_buffer_offset_alignment`).
+    pub alignment: usize,
 }
 
 impl Tuning {
@@ -134,6 +136,7 @@ impl Tuning {
             strips,
             row_per_invocation: class.is_software(),
             linear_workgroup: 64,
+            alignment: crate::plan::ALIGNMENT,
         }
     }
 

@@ -60,8 +60,10 @@ pub struct PartitionReport {
     pub pipelines: usize,
     /// Bytes of the arena.
     pub arena_bytes: usize,
-    /// Largest sum of bytes alive at a step.
+    /// Largest sum of bytes alive at a step, border tensors left out.
     pub live_bytes: usize,
+    /// Bytes of border tensors: what the partition shares with others on the device.
+    pub border_bytes: usize,
     /// The device's failure, once the CPU has taken over.
     pub failure: Option<String>,
     /// What validation while running has found; none before the first comparison.
@@ -116,6 +118,7 @@ impl PartitionReport {
             pipelines: 0,
             arena_bytes: 0,
             live_bytes: 0,
+            border_bytes: 0,
             failure: None,
             validation: None,
         }
@@ -128,6 +131,7 @@ impl PartitionReport {
             pipelines: plan.pipeline_count(),
             arena_bytes: plan.arena_bytes,
             live_bytes: plan.live_bytes,
+            border_bytes: plan.border_bytes(),
             ..Self::claimed(partition)
         }
     }

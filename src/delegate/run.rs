@@ -99,6 +99,8 @@ impl GpuDelegate {
         });
         let described = described.collect::<Result<_, Error>>()?;
         part.prepared = Some(Prepared::new(region, facts, outputs, part.prepared.take()));
+        let border = self.expected_border(index)?;
+        self.make_ready(index, &border)?;
         if let Some(slot) = report::lock(&self.report).partitions.get_mut(index) {
             slot.failure = None;
         }
@@ -119,6 +121,11 @@ impl GpuDelegate {
             false => None,
         };
         let handles = self.submit(index, io, &border)?;
+        if self.options.sentinels
+            && let Some(ready) = &self.prepared(index)?.ready
+        {
+            ready.executable.check_sentinels().await?;
+        }
         if let Some(inputs) = inputs {
             let checked = self.validate(index, &handles, inputs).await;
             if checked.is_err() {
@@ -155,6 +162,9 @@ impl GpuDelegate {
                 None => self.handles.preserve(&device, buffer)?,
             }
         }
+        if self.options.sentinels {
+            ready.executable.fill()?;
+        }
         let pending = ready.executable.submit(|id| match io.input(id) {
             Some(Input::Host(value)) => Some(value),
             _ => None,
@@ -168,6 +178,23 @@ impl GpuDelegate {
             handles.push((*id, self.handles.add(*id, tensor, buffer, readback)));
         }
         Ok(handles)
+    }
+
+    /// How a partition's tensors will most likely cross the border. What comes otherwise is planned anew.
+    fn expected_border(&self, index: usize) -> Result<Border, Error> {
+        let part = self.part(index)?;
+        let region = &self.prepared(index)?.region;
+        let elsewhere = |id: &&TensorId| {
+            self.parts
+                .iter()
+                .any(|other| other.partition.subgraph == part.partition.subgraph && other.device_outputs.contains(id))
+        };
+        let host = |id: &&TensorId| part.host_outputs.contains(id) || !part.device_outputs.contains(id);
+        Ok(Border {
+            device_inputs: region.inputs.iter().filter(elsewhere).copied().collect(),
+            device_outputs: region.outputs.iter().filter(|id| part.device_outputs.contains(id)).copied().collect(),
+            host_outputs: region.outputs.iter().filter(host).copied().collect(),
+        })
     }
 
     /// How a partition's tensors cross the border, as the interpreter has them now.
@@ -238,6 +265,9 @@ impl GpuDelegate {
     /// Plans a region, with what tests ask for on top.
     pub(super) fn plan(&self, device: &GpuDevice, region: Region, border: &Border) -> Result<Plan, Error> {
         let mut plan = plan::plan(region, border, &device.tuning)?;
+        if self.options.sentinels {
+            plan.spread();
+        }
         if let Some(perturb) = self.options.perturb {
             plan.perturb(perturb);
         }

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::{
     adapter::{self, AdapterChoice, AdapterSummary},
     buffers::Usage,
+    cache::CacheDir,
     memory::WeightStore,
-    pipelines::Pipelines,
+    pipelines::{PipelineStore, Pipelines},
 };
 use crate::{
     error::Error,
     kernels::{F16Form, Rounding},
+    plan::ALIGNMENT,
     tuning::Tuning,
 };
 
@@ -33,6 +35,8 @@ pub struct DeviceOptions {
     pub limits: DeviceLimits,
     /// Use typed f16 texels even where packed ones are the choice (needs SHADER_F16).
     pub typed_f16: Option<bool>,
+    /// Where compiled pipelines are kept between processes.
+    pub cache_dir: CacheDir,
 }
 
 /// An opened adapter.
@@ -103,6 +107,7 @@ impl GpuDevice {
         let wanted = wgpu::Features::SHADER_F16
             | wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES
+            | wgpu::Features::PIPELINE_CACHE
             | wgpu::Features::SUBGROUP;
         let required_limits = match options.limits {
             DeviceLimits::Adapter => adapter.limits(),
@@ -119,7 +124,12 @@ impl GpuDevice {
             opened.map_err(|error| Error::Device { adapter: summary.name.clone(), message: error.to_string() })?;
         let faults = Arc::new(Faults::default());
         faults.listen(&device);
-        Ok(Self::new(summary, tuning, device, queue, faults))
+        let mut opened = Self::new(summary, tuning, device, queue, faults);
+        if let Some(file) = options.cache_dir.file(&info) {
+            let cache = opened.guarded(|| PipelineStore::open(&opened, file))?;
+            opened.pipelines.keep_in(cache);
+        }
+        Ok(Arc::new(opened))
     }
 
     /// Wraps a device that the caller owns. Its handlers of errors and of its loss stay the caller's.
@@ -133,7 +143,7 @@ impl GpuDevice {
         if device.features().contains(wgpu::Features::SUBGROUP) {
             tuning = tuning.with_subgroups(info.subgroup_min_size, info.subgroup_max_size);
         }
-        Self::new(summary, tuning, device, queue, Arc::default())
+        Arc::new(Self::new(summary, tuning, device, queue, Arc::default()))
     }
 
     fn new(
@@ -142,11 +152,14 @@ impl GpuDevice {
         device: wgpu::Device,
         queue: wgpu::Queue,
         faults: Arc<Faults>,
-    ) -> Arc<Self> {
+    ) -> Self {
         let limits = device.limits();
+        // Sixteen bytes at least, as texels are.
+        let alignment = usize::try_from(limits.min_storage_buffer_offset_alignment).unwrap_or(ALIGNMENT).max(16);
+        let tuning = Tuning { alignment, ..tuning };
         let usage = Arc::new(Usage::default());
         let (pipelines, weights) = (Pipelines::default(), WeightStore::default());
-        Arc::new(Self { summary, tuning, usage, device, queue, pipelines, limits, faults, weights })
+        Self { summary, tuning, usage, device, queue, pipelines, limits, faults, weights }
     }
 
     /// Runs calls of wgpu; what the device has against them becomes an error.

@@ -33,11 +33,12 @@ struct Bound {
 
 /// A plan with everything on the device that an invoke needs.
 pub struct Executable {
-    device: Arc<GpuDevice>,
-    plan: Plan,
-    memory: Arc<Memory>,
+    pub(super) device: Arc<GpuDevice>,
+    pub(super) plan: Plan,
+    pub(super) memory: Arc<Memory>,
     dispatches: Vec<Dispatch>,
-    bound: Mutex<Bound>,
+    /// Made at the first run, when the arena has the size that all partitions need.
+    bound: Mutex<Option<Bound>>,
     readback: ReadbackPool,
     readback_bytes: usize,
     timer: Option<StepTimer>,
@@ -51,7 +52,7 @@ pub struct Pending {
 }
 
 impl Executable {
-    /// Makes pipelines, buffers and bind groups.
+    /// Makes pipelines and buffers.
     ///
     /// # Errors
     /// When a buffer exceeds the device's limits, or the device fails.
@@ -75,10 +76,10 @@ impl Executable {
                     Dispatch { kernel, pipeline, resources, groups }
                 })
                 .collect();
-            let arena = memory.arena(device, plan.arena_bytes);
-            let bound = Mutex::new(bind(device, &dispatches, arena));
+            memory.arena(device, plan.arena_bytes);
             let readback_bytes = plan.downloads.iter().map(|t| plan.tensor(t.raw).device_bytes()).sum();
             let (device, memory, readback) = (Arc::clone(device), Arc::clone(memory), ReadbackPool::default());
+            let bound = Mutex::default();
             let mut executable =
                 Self { device, plan, memory, dispatches, bound, readback, readback_bytes, timer: None };
             // They are on the device now.
@@ -124,11 +125,10 @@ impl Executable {
         self.device.guarded(|| {
             let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
             let arena = self.memory.arena(&self.device, self.plan.arena_bytes);
-            if !Arc::ptr_eq(&arena, &bound.arena) {
-                *bound = bind(&self.device, &self.dispatches, arena);
-            }
+            let current = bound.take().filter(|bound| Arc::ptr_eq(&arena, &bound.arena));
+            let bound = bound.insert(current.unwrap_or_else(|| bind(&self.device, &self.dispatches, arena)));
             uploads.into_iter().for_each(|(raw, bytes)| self.upload(&bound.arena, raw, bytes));
-            self.run(&bound)
+            self.run(bound)
         })
     }
 

@@ -2,12 +2,14 @@
 
 mod adapter;
 mod buffers;
+mod cache;
 mod device;
 mod executor;
 mod memory;
 mod pipelines;
 mod readback;
 mod resources;
+mod sentinels;
 mod timing;
 
 /// The wgpu that [`GpuDevice::with_device`] takes devices of.
@@ -15,6 +17,7 @@ pub use wgpu;
 
 pub use adapter::{AdapterChoice, AdapterSummary, adapters};
 pub use buffers::{DeviceBuffer, Usage};
+pub use cache::CacheDir;
 pub use device::{DeviceLimits, DeviceOptions, GpuDevice};
 pub use executor::{Executable, Pending};
 pub use memory::Memory;

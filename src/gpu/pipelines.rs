@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::device::GpuDevice;
+use super::{cache::CacheFile, device::GpuDevice};
 use crate::{
     error::Error,
     kernels::{self, Role},
@@ -30,8 +30,48 @@ enum Slot {
     Uniform,
 }
 
+/// The driver's own store of pipelines, and its file.
+#[derive(Debug)]
+pub(super) struct PipelineStore {
+    cache: wgpu::PipelineCache,
+    file: CacheFile,
+}
+
+impl PipelineStore {
+    /// The store as an earlier process has left it, or an empty one; `None` where the adapter has none.
+    pub(super) fn open(device: &GpuDevice, file: CacheFile) -> Option<Self> {
+        if !device.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
+            return None;
+        }
+        let data = file.read();
+        let made = device.guarded(|| create_cache(&device.device, data.as_deref()));
+        // The driver may refuse what an earlier version of it has written.
+        let cache = made.or_else(|_| device.guarded(|| create_cache(&device.device, None))).ok()?;
+        Some(Self { cache, file })
+    }
+
+    /// Writes what the driver has compiled. That it cannot be written costs the next process time, nothing else.
+    fn save(&self) {
+        if let Some(data) = self.cache.get_data()
+            && let Err(error) = self.file.write(&data)
+        {
+            tracing::warn!(file = %self.file.path().display(), %error, "compiled pipelines are not kept");
+        }
+    }
+}
+
+#[allow(unsafe_code, reason = "wgpu cannot check a driver's data; see SAFETY")]
+fn create_cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
+    let descriptor = wgpu::PipelineCacheDescriptor { label: None, data, fallback: true };
+    // SAFETY: `data` must come from `PipelineCache::get_data`. It does: only `PipelineStore::save` writes the file, which
+    // lies in a folder of the user's own, names adapter and driver version, and is read only with a matching checksum.
+    // wgpu and the driver check the adapter's ids in the data once more.
+    unsafe { device.create_pipeline_cache(&descriptor) }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Pipelines {
+    store: Option<PipelineStore>,
     made: Mutex<HashMap<&'static str, HashMap<Variant, Arc<Pipeline>>>>,
     layouts: Mutex<HashMap<Vec<Slot>, wgpu::BindGroupLayout>>,
 }
@@ -47,8 +87,16 @@ impl Pipelines {
             }
         }
         self.compile(device, &missing)?;
+        if let Some(store) = self.store.as_ref().filter(|_| !missing.is_empty()) {
+            store.save();
+        }
         let unmade = |step: &Step| device.failed(format!("kernel {} was not made", step.kernel));
         steps.iter().map(|step| self.known(step).ok_or_else(|| unmade(step))).collect()
+    }
+
+    /// Looks pipelines up in this store from now on, and keeps new ones there.
+    pub(super) fn keep_in(&mut self, store: Option<PipelineStore>) {
+        self.store = store;
     }
 
     fn known(&self, step: &Step) -> Option<Arc<Pipeline>> {
@@ -109,7 +157,7 @@ impl Pipelines {
             module: &module,
             entry_point: Some(step.kernel),
             compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
+            cache: self.store.as_ref().map(|store| &store.cache),
         });
         Ok(Pipeline { pipeline, layout })
     }

@@ -1,10 +1,13 @@
 //! Placement of tensors by lifetime.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 use tflite_wgpu_model::TensorId;
 
-use super::{ALIGNMENT, Slot, Space, Transfer, step::Operand};
+use super::{Slot, Space, Transfer, step::Operand};
 use crate::{
     ops::Lowered,
     region::{Region, Storage},
@@ -34,6 +37,7 @@ pub fn place(
     lowered: &Lowered,
     border: &HashMap<TensorId, TensorId>,
     downloads: &[Transfer],
+    alignment: usize,
 ) -> Placed {
     let aliases: HashMap<TensorId, TensorId> = lowered.aliases.iter().copied().collect();
     let root = |mut id: TensorId| {
@@ -72,7 +76,7 @@ pub fn place(
             life.last = end;
         }
     }
-    let (offsets, arena_bytes) = offsets(&lives);
+    let (offsets, arena_bytes) = offsets(&lives, alignment);
     let live_bytes = live_bytes(&lives, end);
     for (id, offset) in offsets {
         let bytes = lives.get(&id).map_or(0, |life| life.bytes);
@@ -105,30 +109,70 @@ fn live_bytes(lives: &BTreeMap<TensorId, Life>, end: usize) -> usize {
     sums.max().unwrap_or(0).unsigned_abs()
 }
 
-/// Largest first, each at the lowest offset that is free during its whole life.
-fn offsets(lives: &BTreeMap<TensorId, Life>) -> (Vec<(TensorId, usize)>, usize) {
-    let mut order: Vec<(TensorId, Life)> = lives.iter().map(|(id, life)| (*id, *life)).collect();
-    order.sort_by_key(|(id, life)| (std::cmp::Reverse(life.bytes), *id));
-    let mut placed: Vec<(TensorId, usize, Life)> = Vec::with_capacity(order.len());
+/// Comparisons of two lives that finding a placement may cost.
+const MOST_COMPARISONS: usize = 20_000_000;
+
+/// Tries orders of placement until one comes down to what is alive, or the effort is spent: largest first, in the
+/// order of the first use, longest-lived first; in each, what ends highest moves to the front again and again.
+fn offsets(lives: &BTreeMap<TensorId, Life>, alignment: usize) -> (Vec<(TensorId, usize)>, usize) {
+    let rounded = |life: &Life| Life { bytes: life.bytes.next_multiple_of(alignment), ..*life };
+    let lives: BTreeMap<TensorId, Life> = lives.iter().map(|(id, life)| (*id, rounded(life))).collect();
+    let end = lives.values().map(|life| life.last + 1).max().unwrap_or(0);
+    let least = live_bytes(&lives, end);
+    let sorted = |key: fn(&Life) -> [Reverse<usize>; 2]| {
+        let mut order: Vec<Placing> = lives.iter().map(|(id, life)| (*id, *life)).collect();
+        order.sort_by_key(|(id, life)| (key(life), *id));
+        order
+    };
+    let orders = [
+        sorted(|life| [Reverse(life.bytes), Reverse(0)]),
+        sorted(|life| [Reverse(usize::MAX - life.first), Reverse(life.last)]),
+        sorted(|life| [Reverse(life.last - life.first), Reverse(life.bytes)]),
+    ];
+    let pairs = lives.len().saturating_mul(lives.len()).max(1);
+    let tries = (MOST_COMPARISONS / pairs / orders.len()).clamp(1, 64);
+    let mut best = (Vec::new(), usize::MAX);
+    for mut order in orders {
+        for _ in 0..tries {
+            let (placed, arena) = place_in_order(&order);
+            let top = placed.iter().zip(&order).position(|((_, offset), (_, life))| offset + life.bytes == arena);
+            if arena < best.1 {
+                best = (placed, arena);
+            }
+            match top {
+                Some(top) if top > 0 && best.1 > least => order[..=top].rotate_right(1),
+                _ => break,
+            }
+        }
+    }
+    if lives.is_empty() { (Vec::new(), 0) } else { best }
+}
+
+/// A tensor to be placed; bytes are multiples of the alignment.
+type Placing = (TensorId, Life);
+
+/// Puts each at the lowest offset that is free during its whole life; gives the offsets in the same order.
+fn place_in_order(order: &[Placing]) -> (Vec<(TensorId, usize)>, usize) {
+    let mut placed: Vec<(TensorId, usize)> = Vec::with_capacity(order.len());
     let mut arena = 0;
+    let mut taken: Vec<(usize, usize)> = Vec::new();
     for (id, life) in order {
-        let mut taken: Vec<(usize, usize)> = placed
-            .iter()
-            .filter(|(_, _, other)| other.first <= life.last && life.first <= other.last)
-            .map(|(_, offset, other)| (*offset, offset + other.bytes))
-            .collect();
+        let before = placed.iter().zip(order).map(|((_, offset), (_, other))| (*offset, other));
+        let together = before.filter(|(_, other)| other.first <= life.last && life.first <= other.last);
+        taken.clear();
+        taken.extend(together.map(|(offset, other)| (offset, offset + other.bytes)));
         taken.sort_unstable();
         let mut offset = 0;
-        for (start, end) in taken {
-            if offset + life.bytes <= start {
+        for (start, end) in &taken {
+            if offset + life.bytes <= *start {
                 break;
             }
-            offset = offset.max(end.next_multiple_of(ALIGNMENT));
+            offset = offset.max(*end);
         }
-        arena = arena.max((offset + life.bytes).next_multiple_of(ALIGNMENT));
-        placed.push((id, offset, life));
+        arena = arena.max(offset + life.bytes);
+        placed.push((*id, offset));
     }
-    (placed.into_iter().map(|(id, offset, _)| (id, offset)).collect(), arena)
+    (placed, arena)
 }
 
 #[cfg(test)]
@@ -146,7 +190,7 @@ mod tests {
             .enumerate()
             .map(|(i, life)| (TensorId::from_index(i), life))
             .collect();
-        let (offsets, arena) = offsets(&lives);
+        let (offsets, arena) = offsets(&lives, 256);
         assert_eq!(arena, 4352);
         for (a, a_at) in &offsets {
             for (b, b_at) in &offsets {
@@ -156,5 +200,25 @@ mod tests {
             }
         }
         assert_eq!(live_bytes(&lives, 4), 4100);
+    }
+
+    fn lives(list: &[(usize, usize, usize)]) -> BTreeMap<TensorId, Life> {
+        let life = |(i, &(first, last, bytes))| (TensorId::from_index(i), Life { first, last, bytes });
+        list.iter().enumerate().map(life).collect()
+    }
+
+    #[test]
+    fn what_largest_first_wastes_is_found_again() {
+        // Host bytes, texels, texels, host bytes: the largest two would both lie at 0.
+        let chain = lives(&[(0, 0, 768), (0, 1, 512), (1, 2, 512), (2, 3, 768)]);
+        assert_eq!(offsets(&chain, 256).1, 1280);
+        // A residual that lives on while its neighbours change sizes.
+        let residual = lives(&[(0, 4, 512), (0, 1, 256), (1, 2, 1024), (2, 3, 768), (3, 4, 256), (4, 5, 1024)]);
+        assert_eq!(offsets(&residual, 256).1, live_bytes(&residual, 6));
+    }
+
+    #[test]
+    fn nothing_needs_nothing() {
+        assert_eq!(offsets(&BTreeMap::new(), 256), (Vec::new(), 0));
     }
 }

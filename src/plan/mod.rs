@@ -3,7 +3,7 @@
 mod memory;
 pub mod step;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tflite_wgpu_model::TensorId;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 use step::{EpilogueStep, Operand, Step, Weights};
 
-/// Offsets of bindings are multiples of this on every adapter (`min_storage_buffer_offset_alignment`).
+/// Offsets of bindings may be multiples of this on every adapter; [`Tuning::alignment`] is the adapter's own.
 pub const ALIGNMENT: usize = 256;
 
 /// Which buffer a tensor lives in.
@@ -92,12 +92,37 @@ impl Plan {
         &self.tensors[id.index()]
     }
 
+    /// Bytes of the border tensors that the steps bind.
+    pub fn border_bytes(&self) -> usize {
+        let border = self.slots.values().filter(|slot| slot.space == Space::Border);
+        let tensors: BTreeSet<TensorId> = border.map(|slot| slot.root).collect();
+        tensors.into_iter().map(|id| self.tensor(id).device_bytes()).sum()
+    }
+
     /// Different (kernel, variant) pairs: pipelines the plan needs.
     pub fn pipeline_count(&self) -> usize {
         let mut keys: Vec<_> = self.steps.iter().map(|step| (step.kernel, &step.variant)).collect();
         keys.sort();
         keys.dedup();
         keys.len()
+    }
+
+    /// Gives every tensor of the arena memory of its own with a gap on both sides, for tests that nothing is written
+    /// beside a tensor.
+    #[doc(hidden)]
+    pub fn spread(&mut self) {
+        let mut end = ALIGNMENT;
+        let mut offsets = HashMap::new();
+        let arena = |slot: &&mut Slot| slot.space == Space::Arena;
+        for slot in self.slots.values_mut().filter(arena) {
+            let bytes = slot.bytes;
+            slot.offset = *offsets.entry(slot.root).or_insert_with(|| {
+                let offset = end;
+                end = (offset + bytes).next_multiple_of(ALIGNMENT) + ALIGNMENT;
+                offset
+            });
+        }
+        self.arena_bytes = end;
     }
 
     /// Negates a kernel's result: a wrong kernel, for tests that one is found.
@@ -160,7 +185,7 @@ pub fn plan(mut region: Region, border: &Border, tuning: &Tuning) -> Result<Plan
     }
     separate_repeated_operands(&mut ctx)?;
     let lowered = ctx.lowered;
-    let placed = memory::place(&region, &lowered, &border_slots, &downloads);
+    let placed = memory::place(&region, &lowered, &border_slots, &downloads, tuning.alignment);
     let Lowered { steps, weights, .. } = lowered;
     Ok(Plan {
         steps,

@@ -10,7 +10,7 @@ use std::{
 use tflite_wgpu::{
     DelegateOptions, GpuDelegate, Report,
     compare::{self, Tolerance},
-    gpu::{DeviceLimits, DeviceOptions, GpuDevice},
+    gpu::{CacheDir, DeviceLimits, DeviceOptions, GpuDevice},
 };
 use tflite_wgpu_fallback::{Interpreter, Model, Value};
 use tflite_wgpu_model::{DType, Program};
@@ -22,7 +22,7 @@ static DEVICE: LazyLock<Result<Arc<GpuDevice>, String>> = LazyLock::new(|| {
         Ok("webgpu-default") => DeviceLimits::WebGpuDefault,
         _ => DeviceLimits::Adapter,
     };
-    let options = DeviceOptions { limits, ..DeviceOptions::default() };
+    let options = DeviceOptions { limits, cache_dir: CacheDir::Off, ..DeviceOptions::default() };
     pollster::block_on(GpuDevice::open(&options)).map_err(|error| error.to_string())
 });
 
