@@ -199,6 +199,30 @@ fn tensors_beyond_the_limits_stay_on_the_cpu() -> TestResult {
 }
 
 #[test]
+fn an_arena_beyond_the_limits_stays_on_the_cpu() -> TestResult {
+    let limited = callers_device(|limits| {
+        limits.max_storage_buffer_binding_size = 1 << 10;
+        limits.max_uniform_buffer_binding_size = 1 << 10;
+        limits.max_buffer_size = 1 << 10;
+    })?;
+    let Some((device, _)) = limited else { return Ok(()) };
+    let delegate = GpuDelegate::with_device(device, DelegateOptions::parse(["device=gpu"])?);
+    let report = delegate.report();
+    let dims = [1, 4, 4, 16];
+    let mut graph = GraphBuilder::new();
+    let a = graph.input("a", DType::Float32, &dims);
+    let b = graph.op(Op::Exp, &[Some(a)], &[("b", DType::Float32, &dims)]);
+    graph.output(b);
+    let model = Model::new(ModelBuilder::new().subgraph(graph).program())?;
+    let mut interpreter = Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
+    let result = common::run_with(&mut interpreter, &[random(1, &dims)?])?;
+    assert_eq!(result.len(), 1);
+    let failure = report.lock().map_err(|_| "poisoned")?.partitions[0].failure.clone().unwrap_or_default();
+    assert!(failure.contains("exceeds the limit 1024"), "{failure}");
+    Ok(())
+}
+
+#[test]
 fn a_caller_may_destroy_the_device_that_it_owns() -> TestResult {
     let model = Model::new(program())?;
     let Some((device, own)) = callers_device(|_| ())? else { return Ok(()) };

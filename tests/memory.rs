@@ -61,7 +61,10 @@ fn float_models() -> Res<Vec<(String, PathBuf)>> {
 fn activations_stay_near_what_is_alive() -> TestResult {
     let Some(device) = own_device()? else { return Ok(()) };
     let mut wrong = Vec::new();
-    for (name, path) in float_models()? {
+    // SwiftShader compiles whatever is planned, which takes minutes.
+    let reduced = env::var_os("TFLITE_WGPU_REDUCED").is_some();
+    let quick = |name: &str| ["mlperf_tiny", "classify", "pose", "audio"].iter().any(|family| name.starts_with(family));
+    for (name, path) in float_models()?.into_iter().filter(|(name, _)| !reduced || quick(name)) {
         // Some of the collection are damaged on purpose.
         let Ok(program) = Program::read(Bytes::from(fs::read(path)?)) else { continue };
         let model = Model::new(program)?;
@@ -77,8 +80,9 @@ fn activations_stay_near_what_is_alive() -> TestResult {
         if needed > 0 {
             let ratio = used as f64 / needed as f64;
             println!("{name}: {} partitions, {used} bytes for {needed}, ratio {ratio:.3}", report.partitions.len());
-            // An alignment's worth of bytes is no placement's fault.
-            if ratio > MOST && used > needed as u64 + 4096 {
+            // Where most tensors are smaller than the adapter's alignment, that is no placement's fault.
+            let slack = 128 * device.tuning.alignment;
+            if ratio > MOST && used > (needed + slack) as u64 {
                 wrong.push(format!("{name} {ratio:.3}"));
             }
         }
