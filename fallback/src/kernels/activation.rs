@@ -1,11 +1,11 @@
-//! Activations as operators of their own, on floats.
+//! Activations as operators of their own.
 
 use BuiltinOperator as B;
 use half::{bf16, f16};
 use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
 use super::support::{Clamp, Real, erf, map, no_type};
-use super::{EvalCtx, KernelError, Row};
+use super::{EvalCtx, KernelError, Row, lut, quantized_unary};
 
 pub(super) const ROWS: &[Row] = &[
     Row { op: B::Relu, eval },
@@ -25,7 +25,26 @@ fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         DType::Float32 => eval_float::<f32>(ctx),
         DType::Float16 => eval_float::<f16>(ctx),
         DType::BFloat16 => eval_float::<bf16>(ctx),
-        _ => Err(no_type(ctx, 0, "FLOAT32, FLOAT16 or BFLOAT16")),
+        _ if quantized_unary::applies(ctx) => eval_quantized(ctx),
+        _ => Err(no_type(ctx, 0, "FLOAT32, FLOAT16, BFLOAT16 or a quantised type")),
+    }
+}
+
+fn eval_quantized(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+    let wide = ctx.input(0)?.dtype() == DType::Int16;
+    match &ctx.node.op {
+        Op::Relu => quantized_unary::relu(ctx, Clamp { min: 0.0, max: f32::INFINITY }),
+        Op::Relu6 => quantized_unary::relu(ctx, Clamp { min: 0.0, max: 6.0 }),
+        Op::ReluN1To1 => quantized_unary::relu(ctx, Clamp { min: -1.0, max: 1.0 }),
+        Op::Relu0To1 => quantized_unary::relu(ctx, Clamp { min: 0.0, max: 1.0 }),
+        Op::Elu => lut::eval(ctx, false, elu),
+        Op::LeakyRelu(options) => quantized_unary::leaky_relu(ctx, options.alpha),
+        Op::Tanh | Op::Logistic if wide => quantized_unary::sigmoid_16(ctx),
+        Op::Tanh => lut::eval(ctx, false, f32::tanh),
+        Op::Logistic => lut::eval(ctx, false, |x| 1.0 / (1.0 + (-x).exp())),
+        Op::HardSwish => quantized_unary::hard_swish(ctx),
+        Op::Gelu(options) if options.approximate => lut::eval(ctx, true, gelu_tanh),
+        _ => lut::eval(ctx, true, gelu),
     }
 }
 
@@ -71,10 +90,10 @@ pub(super) fn hard_swish(x: f32) -> f32 {
     x * Clamp { min: 0.0, max: 6.0 }.apply(x + 3.0) / 6.0
 }
 
-/// x · Φ(x).
+/// x · Φ(x); as in TFLite the error function alone is not rounded to single precision.
 pub(super) fn gelu(x: f32) -> f32 {
-    let x = f64::from(x);
-    (0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2))) as f32
+    let argument = x * std::f32::consts::FRAC_1_SQRT_2;
+    0.5 * x * (1.0 + erf(argument.into())) as f32
 }
 
 /// GELU with TFLite's approximation of Φ by tanh.

@@ -1,8 +1,11 @@
 //! BATCH_MATMUL.
 
-use tflite_wgpu_model::{BatchMatMulOptions, BuiltinOperator, DType, Op, infer};
+use tflite_wgpu_model::{ActivationFunctionType, BatchMatMulOptions, BuiltinOperator, DType, Op, infer};
 
-use super::support::{Columns, LANES, expect_shape, float_weights, for_each_row, mismatch, no_type, refuse};
+use super::support::{
+    Columns, LANES, Operands, Products, Stored, Sum, add_product, centred, expect_shape, float_weights, for_each_row,
+    mismatch, no_type, refuse,
+};
 use super::{EvalCtx, KernelError, Row};
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::BatchMatmul, eval }];
@@ -67,18 +70,49 @@ fn positions(from: &[usize], to: &[usize]) -> Vec<usize> {
 fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     let Op::BatchMatmul(options) = &ctx.node.op else { return Err(refuse("operator", "another", "BATCH_MATMUL")) };
     let geometry = Geometry::new(ctx, options)?;
-    match ctx.input(0)?.dtype() {
-        DType::Float32 => {
+    let output = ctx.output_value(0)?.dtype();
+    match (ctx.input(0)?.dtype(), output) {
+        (DType::Float32, _) => {
             let right = float_weights(ctx, 1)?;
-            float(ctx.env.threads, &geometry, ctx.slice(0)?, &right, ctx.output(0)?);
+            product::<f32, f32>(ctx.env.threads, &geometry, ctx.slice(0)?, &right, ctx.output(0)?, |sum| sum);
             Ok(())
         }
-        _ => Err(no_type(ctx, 0, "FLOAT32")),
+        (DType::Int8, DType::Int8) => integer::<i8>(ctx, &geometry),
+        (DType::Int8, DType::Int32) => {
+            // TFLite leaves the zero points out here.
+            let widen = |i| Ok::<Vec<i16>, KernelError>(ctx.slice::<i8>(i)?.iter().map(|&v| v.into()).collect());
+            let (left, right) = (widen(0)?, widen(1)?);
+            product::<i32, i32>(ctx.env.threads, &geometry, &left, &right, ctx.output(0)?, |sum| sum);
+            Ok(())
+        }
+        (DType::Int16, DType::Int16) => integer::<i16>(ctx, &geometry),
+        (DType::Int8 | DType::Int16, found) => Err(refuse("type of output 0", found, "that of input 0")),
+        _ => Err(no_type(ctx, 0, "FLOAT32, INT8 or INT16")),
     }
 }
 
-/// Sums over the depth.
-fn float(threads: usize, geometry: &Geometry, left: &[f32], right: &[f32], out: &mut [f32]) {
+fn integer<T: Stored>(ctx: &mut EvalCtx<'_>, geometry: &Geometry) -> Result<(), KernelError> {
+    let operands = Operands { input: 0, weights: 1, bias: 2 };
+    let products = Products::new::<T>(ctx, operands, 1, ActivationFunctionType::None)?;
+    let (left, right, threads) = (centred(ctx, 0)?, centred(ctx, 1)?, ctx.env.threads);
+    let out = ctx.output::<T>(0)?;
+    if products.wide {
+        product::<i64, T>(threads, geometry, &left, &right, out, |sum| products.wide(0, sum));
+    } else {
+        product::<i32, T>(threads, geometry, &left, &right, out, |sum| products.narrow(0, sum));
+    }
+    Ok(())
+}
+
+/// Output = `finish(sum)` of the sums over the depth.
+fn product<S: Sum, T: Send>(
+    threads: usize,
+    geometry: &Geometry,
+    left: &[S::Factor],
+    right: &[S::Factor],
+    out: &mut [T],
+    finish: impl Fn(S) -> T + Send + Sync,
+) {
     let &Geometry { rows, depth, columns, .. } = geometry;
     let [row_stride, depth_stride] = geometry.left.strides;
     let [k_stride, column_stride] = geometry.right.strides;
@@ -88,11 +122,11 @@ fn float(threads: usize, geometry: &Geometry, left: &[f32], right: &[f32], out: 
         let right = &right[right_batch * geometry.right.len..][..geometry.right.len];
         let packed = Columns::pack(threads, depth, columns, |k, c| right[k * k_stride + c * column_stride]);
         for_each_row(threads, out, columns, columns.saturating_mul(depth), |row, out| {
-            let x: Vec<f32> = (0..depth).map(|k| left[row * row_stride + k * depth_stride]).collect();
+            let x: Vec<S::Factor> = (0..depth).map(|k| left[row * row_stride + k * depth_stride]).collect();
             for (tile, out) in out.chunks_mut(LANES).enumerate() {
-                let mut sums = [0.0; LANES];
-                Columns::add_product(&mut sums, &x, packed.rows(tile, 0, depth));
-                out.copy_from_slice(&sums[..out.len()]);
+                let mut sums = [S::default(); LANES];
+                add_product(&mut sums, &x, packed.rows(tile, 0, depth));
+                out.iter_mut().zip(sums).for_each(|(out, sum)| *out = finish(sum));
             }
         });
     }

@@ -1,11 +1,12 @@
-//! Arithmetic of two tensors with broadcasting, and ADD_N, on floats and plain integers.
+//! Arithmetic of two tensors with broadcasting, and ADD_N, on floats and plain integers; quantised
+//! operands are [`super::quantized_binary`]'s.
 
 use BuiltinOperator as B;
 use half::{bf16, f16};
 use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, Op};
 
 use super::support::{Clamp, Real, expect_shape, float_clamp, no_type, refuse, zip};
-use super::{EvalCtx, KernelError, Row};
+use super::{EvalCtx, KernelError, Row, quantized_binary};
 
 pub(super) const ROWS: &[Row] = &[
     Row { op: B::Add, eval: arithmetic },
@@ -99,6 +100,9 @@ fn arithmetic(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         Op::Div(options) => options.fused_activation_function,
         _ => return Err(refuse("operator", "another", "ADD, SUB, MUL or DIV")),
     };
+    if quantized_binary::applies(ctx) {
+        return quantized_binary::eval(ctx, activation);
+    }
     match ctx.input(0)?.dtype() {
         DType::Float32 => float_arithmetic::<f32>(ctx, activation),
         DType::Float16 => float_arithmetic::<f16>(ctx, activation),
@@ -208,6 +212,9 @@ fn pow(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 }
 
 fn squared_difference(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+    if quantized_binary::applies(ctx) {
+        return quantized_binary::eval(ctx, ActivationFunctionType::None);
+    }
     match ctx.input(0)?.dtype() {
         DType::Float32 => zip(ctx, |a: f32, b: f32| (a - b) * (a - b)),
         DType::Int32 => zip(ctx, |a: i32, b: i32| a.wrapping_sub(b).wrapping_mul(a.wrapping_sub(b))),

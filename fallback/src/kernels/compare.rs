@@ -4,6 +4,7 @@ use BuiltinOperator as B;
 use half::{bf16, f16};
 use tflite_wgpu_model::{BuiltinOperator, DType, infer};
 
+use super::fixed_point::Multiplier;
 use super::support::{expect_shape, mismatch, no_type, zip, zip_into};
 use super::{Element, EvalCtx, KernelError, Row};
 
@@ -49,8 +50,8 @@ fn compare(ctx: &mut EvalCtx<'_>, relation: Relation) -> Result<(), KernelError>
     let scales = |i| ctx.input_quant(i).and_then(|quant| quant.per_tensor());
     if let (Some(a), Some(b)) = (scales(0), scales(1)) {
         match dtype {
-            DType::Int8 => return quantized::<i8>(ctx, relation, a, b),
-            DType::UInt8 => return quantized::<u8>(ctx, relation, a, b),
+            DType::Int8 => return scaled::<i8>(ctx, relation, a, b),
+            DType::UInt8 => return scaled::<u8>(ctx, relation, a, b),
             DType::Int16 => return quantized::<i16>(ctx, relation, a, b),
             _ => {}
         }
@@ -71,6 +72,22 @@ fn compare(ctx: &mut EvalCtx<'_>, relation: Relation) -> Result<(), KernelError>
         DType::String => strings(ctx, relation),
         _ => Err(no_type(ctx, 0, "a float or integer type, BOOL or STRING")),
     }
+}
+
+/// Compares the real values that stored bytes stand for, in integers of 1/256.
+fn scaled<T: Element + Into<i32>>(
+    ctx: &mut EvalCtx<'_>,
+    relation: Relation,
+    (a_scale, a_zero): (f32, i64),
+    (b_scale, b_zero): (f32, i64),
+) -> Result<(), KernelError> {
+    let (a_scale, b_scale) = (Multiplier::new(a_scale.into()), Multiplier::new(b_scale.into()));
+    let (a_zero, b_zero) = (a_zero as i32, b_zero as i32);
+    zip(ctx, move |a: T, b: T| {
+        let a = a_scale.twice_rounded(a.into().wrapping_sub(a_zero).wrapping_mul(256));
+        let b = b_scale.twice_rounded(b.into().wrapping_sub(b_zero).wrapping_mul(256));
+        relation.holds(a, b)
+    })
 }
 
 /// Compares the real values that the stored integers stand for.

@@ -3,7 +3,8 @@
 use tflite_wgpu_model::{BuiltinOperator, Conv3DOptions, Op};
 
 use super::support::{
-    Columns, LANES, Window, check_len, dims, expect_shape, float_clamp, float_weights, for_each_row, refuse,
+    Columns, LANES, Window, add_product, check_len, dims, expect_shape, float_clamp, float_weights, for_each_row,
+    refuse,
 };
 use super::{EvalCtx, KernelError, Row};
 
@@ -105,14 +106,14 @@ fn sum(
             (row / out_h / out_d, taps(0, row / out_h % out_d), taps(1, row % out_h));
         for (cell, along_width) in out.chunks_exact_mut(channels).zip(&along_width) {
             for tile in 0..columns.tile_count() {
-                let mut sums = [0.0; LANES];
+                let mut sums = [0f32; LANES];
                 for &(in_d, tap_d) in &along_depth {
                     for &(in_h, tap_h) in &along_height {
                         for &(in_w, tap_w) in along_width {
                             let at = ((batch * sizes.input[0] + in_d) * sizes.input[1] + in_h) * sizes.input[2] + in_w;
                             let tap = (tap_d * sizes.taps[1] + tap_h) * sizes.taps[2] + tap_w;
                             let x = &input[at * depth..][..depth];
-                            Columns::add_product(&mut sums, x, columns.rows(tile, tap * depth, depth));
+                            add_product(&mut sums, x, columns.rows(tile, tap * depth, depth));
                         }
                     }
                 }

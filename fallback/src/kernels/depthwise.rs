@@ -1,9 +1,10 @@
 //! DEPTHWISE_CONV_2D.
 
-use tflite_wgpu_model::{BuiltinOperator, DType, DepthwiseConv2DOptions, Op};
+use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, DepthwiseConv2DOptions, Op};
 
 use super::support::{
-    Clamp, Window, check_len, dims, expect_shape, float_clamp, float_weights, for_each_row, no_type, refuse,
+    Operands, Products, Stored, Sum, Window, centred, check_len, dims, expect_shape, float_clamp, float_weights,
+    for_each_row, no_type, refuse,
 };
 use super::{EvalCtx, KernelError, Row};
 
@@ -56,52 +57,74 @@ fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         return Err(refuse("operator", "another", "DEPTHWISE_CONV_2D"));
     };
     let geometry = Geometry::new(ctx, options)?;
+    let activation = options.fused_activation_function;
     match ctx.input(0)?.dtype() {
-        DType::Float32 => {
-            let weights = float_weights(ctx, 1)?;
-            let clamp = float_clamp(options.fused_activation_function)?;
-            let bias = ctx.optional_slice::<f32>(2)?;
-            let input = ctx.slice(0)?;
-            float(ctx.env.threads, &geometry, input, &weights, bias, clamp, ctx.output(0)?)
-        }
-        _ => Err(no_type(ctx, 0, "FLOAT32")),
+        DType::Float32 => float(ctx, &geometry, activation),
+        DType::Int8 => integer::<i8>(ctx, &geometry, activation),
+        DType::UInt8 => integer::<u8>(ctx, &geometry, activation),
+        DType::Int16 => integer::<i16>(ctx, &geometry, activation),
+        _ => Err(no_type(ctx, 0, "FLOAT32, INT8, UINT8 or INT16")),
     }
 }
 
-/// Sums over filter rows, then columns, adds the bias, clamps.
-fn float(
+fn float(ctx: &mut EvalCtx<'_>, geometry: &Geometry, activation: ActivationFunctionType) -> Result<(), KernelError> {
+    let weights = float_weights(ctx, 1)?;
+    let clamp = float_clamp(activation)?;
+    let (input, bias) = (ctx.slice(0)?, ctx.optional_slice::<f32>(2)?);
+    if let Some(bias) = bias {
+        check_len(bias, geometry.out_channels, "the bias")?;
+    }
+    let finish = |channel: usize, sum: f32| clamp.apply(sum + bias.map_or(0.0, |bias| bias[channel]));
+    convolve::<f32, f32>(ctx.env.threads, geometry, input, &weights, ctx.output(0)?, finish);
+    Ok(())
+}
+
+fn integer<T: Stored>(
+    ctx: &mut EvalCtx<'_>,
+    geometry: &Geometry,
+    activation: ActivationFunctionType,
+) -> Result<(), KernelError> {
+    let operands = Operands { input: 0, weights: 1, bias: 2 };
+    let products = Products::new::<T>(ctx, operands, geometry.out_channels, activation)?;
+    let (input, weights, threads) = (centred(ctx, 0)?, centred(ctx, 1)?, ctx.env.threads);
+    let out = ctx.output::<T>(0)?;
+    if products.wide {
+        convolve::<i64, T>(threads, geometry, &input, &weights, out, |channel, sum| products.wide(channel, sum));
+    } else {
+        convolve::<i32, T>(threads, geometry, &input, &weights, out, |channel, sum| products.narrow(channel, sum));
+    }
+    Ok(())
+}
+
+/// Output = `finish(channel, sum)` of the sums over filter rows, then columns.
+fn convolve<S: Sum, T: Send>(
     threads: usize,
     geometry: &Geometry,
-    input: &[f32],
-    weights: &[f32],
-    bias: Option<&[f32]>,
-    clamp: Clamp<f32>,
-    out: &mut [f32],
-) -> Result<(), KernelError> {
+    input: &[S::Factor],
+    weights: &[S::Factor],
+    out: &mut [T],
+    finish: impl Fn(usize, S) -> T + Send + Sync,
+) {
     let channels = geometry.out_channels;
-    if let Some(bias) = bias {
-        check_len(bias, channels, "the bias")?;
-    }
-    let steps = channels * geometry.y.taps * geometry.x.taps;
-    for_each_row(threads, out, channels, steps, |cell, sums| {
-        sums.fill(0.0);
-        geometry.taps(cell, |at, tap| {
-            let (x, weights) = (&input[at..at + geometry.in_channels], &weights[tap..tap + channels]);
-            if geometry.multiplier == 1 {
-                sums.iter_mut().zip(x).zip(weights).for_each(|((sum, x), w)| *sum += x * w);
-                return;
-            }
-            let filters = sums.chunks_exact_mut(geometry.multiplier).zip(weights.chunks_exact(geometry.multiplier));
-            for ((sums, weights), x) in filters.zip(x) {
-                sums.iter_mut().zip(weights).for_each(|(sum, w)| *sum += x * w);
-            }
-        });
-        match bias {
-            Some(bias) => sums.iter_mut().zip(bias).for_each(|(sum, b)| *sum = clamp.apply(*sum + b)),
-            None => sums.iter_mut().for_each(|sum| *sum = clamp.apply(*sum)),
+    let line = geometry.x.output * channels;
+    for_each_row(threads, out, line, line * geometry.y.taps * geometry.x.taps, |row, out| {
+        let mut sums = vec![S::default(); channels];
+        for (out_x, out) in out.chunks_exact_mut(channels).enumerate() {
+            sums.fill(S::default());
+            geometry.taps(row * geometry.x.output + out_x, |at, tap| {
+                let (x, weights) = (&input[at..at + geometry.in_channels], &weights[tap..tap + channels]);
+                if geometry.multiplier == 1 {
+                    sums.iter_mut().zip(x).zip(weights).for_each(|((sum, &x), &w)| *sum = sum.plus(x, w));
+                    return;
+                }
+                let filters = sums.chunks_exact_mut(geometry.multiplier).zip(weights.chunks_exact(geometry.multiplier));
+                for ((sums, weights), &x) in filters.zip(x) {
+                    sums.iter_mut().zip(weights).for_each(|(sum, &w)| *sum = sum.plus(x, w));
+                }
+            });
+            out.iter_mut().zip(&sums).enumerate().for_each(|(channel, (out, &sum))| *out = finish(channel, sum));
         }
     });
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
-//! Functions of one tensor, element by element, on floats and plain integers.
+//! Functions of one tensor, element by element, on floats, plain integers and quantised tensors.
 
 use BuiltinOperator as B;
 use half::{bf16, f16};
 use tflite_wgpu_model::{BuiltinOperator, DType};
 
 use super::support::{Real, map, no_type};
-use super::{EvalCtx, KernelError, Row};
+use super::{Eval, EvalCtx, KernelError, Row, lut, quantized_unary};
 
 pub(super) const ROWS: &[Row] = &[
     Row { op: B::Abs, eval: abs },
     Row { op: B::Ceil, eval: |ctx| floats(ctx, f32::ceil) },
     Row { op: B::Cos, eval: |ctx| floats(ctx, f32::cos) },
-    Row { op: B::Exp, eval: |ctx| floats(ctx, f32::exp) },
+    Row { op: B::Exp, eval: |ctx| either(ctx, f32::exp, |ctx| lut::eval(ctx, true, f32::exp)) },
     Row { op: B::Floor, eval: |ctx| floats(ctx, f32::floor) },
-    Row { op: B::Log, eval: |ctx| floats(ctx, f32::ln) },
+    Row { op: B::Log, eval: |ctx| either(ctx, f32::ln, quantized_unary::log) },
     Row { op: B::Neg, eval: neg },
     Row { op: B::Round, eval: |ctx| floats(ctx, f32::round_ties_even) },
-    Row { op: B::Rsqrt, eval: |ctx| floats(ctx, |x| 1.0 / x.sqrt()) },
+    Row { op: B::Rsqrt, eval: |ctx| either(ctx, |x| 1.0 / x.sqrt(), quantized_unary::rsqrt) },
     Row { op: B::Sign, eval: sign },
     Row { op: B::Sin, eval: |ctx| floats(ctx, f32::sin) },
-    Row { op: B::Sqrt, eval: |ctx| floats(ctx, f32::sqrt) },
+    Row { op: B::Sqrt, eval: |ctx| either(ctx, f32::sqrt, quantized_unary::sqrt) },
     Row { op: B::Square, eval: |ctx| floats(ctx, |x| x * x) },
     Row { op: B::LogicalNot, eval: |ctx| map(ctx, 0, |x: u8| u8::from(x == 0)) },
 ];
@@ -37,8 +37,16 @@ fn floats(ctx: &mut EvalCtx<'_>, f: fn(f32) -> f32) -> Result<(), KernelError> {
     }
 }
 
-/// ABS; the lowest integer stays as it is.
+/// As [`floats`]; quantised tensors have a kernel of their own.
+fn either(ctx: &mut EvalCtx<'_>, f: fn(f32) -> f32, quantized: Eval) -> Result<(), KernelError> {
+    if quantized_unary::applies(ctx) { quantized(ctx) } else { floats(ctx, f) }
+}
+
+/// ABS; the lowest integer stays as it is, unless it is a quantised one.
 fn abs(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+    if quantized_unary::applies(ctx) {
+        return quantized_unary::abs(ctx);
+    }
     match ctx.input(0)?.dtype() {
         DType::Int8 => map(ctx, 0, i8::wrapping_abs),
         DType::Int16 => map(ctx, 0, i16::wrapping_abs),

@@ -3,8 +3,8 @@
 /// A positive factor `mantissa · 2^(exponent − 31)`, its mantissa in 2^30..2^31 (or the factor 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Multiplier {
-    mantissa: i32,
-    exponent: i32,
+    pub mantissa: i32,
+    pub exponent: i32,
 }
 
 impl Multiplier {
@@ -42,15 +42,13 @@ impl Multiplier {
     }
 
     /// `value · factor` rounded once, halves up.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the integer kernels of products will use it"))]
-    pub fn once_rounded(self, value: i32) -> i32 {
+    pub fn once_rounded(self, value: i64) -> i32 {
         let shift = 31 - self.exponent;
-        let rounded = (i64::from(value) * i64::from(self.mantissa) + (1i64 << (shift - 1))) >> shift;
+        let rounded = (i128::from(value) * i128::from(self.mantissa) + (1i128 << (shift - 1))) >> shift;
         rounded.clamp(i32::MIN.into(), i32::MAX.into()) as i32
     }
 
     /// `value · factor` with a mantissa of 16 bits, rounded once, halves up: for sums of 64 bits.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the integer kernels of products will use it"))]
     pub fn with_short_mantissa(self, value: i64) -> i32 {
         let mantissa = if self.mantissa < 0x7fff_0000 { (self.mantissa + (1 << 15)) >> 16 } else { 0x7fff };
         let shift = 15 - self.exponent;
@@ -58,6 +56,14 @@ impl Multiplier {
         let rounded = if shift > 0 { (product + (1i128 << (shift - 1))) >> shift } else { product << -shift };
         rounded.clamp(i32::MIN.into(), i32::MAX.into()) as i32
     }
+}
+
+/// `value · 2^shift`, cut to 32 bits, or, with a negative shift, [`rounding_shift`].
+pub(crate) fn saturating_shift(value: i32, shift: i32) -> i32 {
+    if shift <= 0 {
+        return rounding_shift(value, -shift);
+    }
+    (i64::from(value) << shift.min(32)).clamp(i32::MIN.into(), i32::MAX.into()) as i32
 }
 
 /// The high half of `2 · a · b`, halves up.

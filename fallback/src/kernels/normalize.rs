@@ -2,7 +2,9 @@
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
-use super::support::{expect_shape, float_clamp, for_each_row, no_type, refuse};
+use super::fixed_math::inverse_square_root;
+use super::fixed_point::Multiplier;
+use super::support::{Stored, expect_shape, float_clamp, for_each_row, input_affine, no_type, refuse};
 use super::{EvalCtx, KernelError, Row};
 
 pub(super) const ROWS: &[Row] = &[
@@ -25,8 +27,33 @@ fn l2(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
                 out.iter_mut().zip(x).for_each(|(out, x)| *out = clamp.apply(x / norm));
             })
         }
-        _ => Err(no_type(ctx, 0, "FLOAT32")),
+        DType::Int8 => l2_quantized::<i8>(ctx),
+        DType::UInt8 => l2_quantized::<u8>(ctx),
+        _ => Err(no_type(ctx, 0, "FLOAT32, INT8 or UINT8")),
     }
+}
+
+/// The output has scale 1/128; its zero point is the middle of the type.
+fn l2_quantized<T: Stored>(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+    let shape = ctx.shape(0)?;
+    expect_shape(ctx, 0, shape)?;
+    let (zero, middle) = (input_affine(ctx, 0)?.zero, if T::RANGE.min < 0 { 0 } else { 128 });
+    let input = ctx.slice::<T>(0)?;
+    let depth = shape.last().copied().unwrap_or(1);
+    for_each_row(ctx.env.threads, ctx.output(0)?, depth, depth * 4, |index, out: &mut [T]| {
+        let row = &input[index * depth..][..depth];
+        let centred = |x: &T| x.widen() - zero;
+        let squares = row.iter().map(centred).fold(0i32, |sum, x| sum.saturating_add(x * x));
+        let inverse = inverse_square_root(squares);
+        // Steps of 1/128; the types round at different places.
+        let finer = Multiplier { exponent: inverse.exponent + 7, ..inverse };
+        for (out, x) in out.iter_mut().zip(row) {
+            let x = centred(x);
+            let scaled = if T::RANGE.min < 0 { finer.twice_rounded(x) } else { inverse.twice_rounded(128 * x) };
+            *out = T::narrow(T::RANGE.apply(scaled.saturating_add(middle)));
+        }
+    });
+    Ok(())
 }
 
 /// x · (bias + α · Σ x²)^−β, the sum over the channels at most `radius` away.

@@ -1,8 +1,10 @@
 //! AVERAGE_POOL_2D, MAX_POOL_2D and L2_POOL_2D.
 
-use tflite_wgpu_model::{BuiltinOperator, DType, Op, Pool2DOptions};
+use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, Op, Pool2DOptions};
 
-use super::support::{Window, dims, expect_shape, float_clamp, for_each_row, no_type, refuse};
+use super::support::{
+    Stored, Window, dims, expect_shape, float_clamp, for_each_row, no_type, output_affine, refuse, stored_clamp,
+};
 use super::{EvalCtx, KernelError, Row};
 
 pub(super) const ROWS: &[Row] = &[
@@ -67,6 +69,49 @@ fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     let geometry = Geometry::new(ctx, options)?;
     match ctx.input(0)?.dtype() {
         DType::Float32 => eval_float(ctx, options, &geometry),
+        DType::Int8 => eval_integer::<i8>(ctx, options, &geometry),
+        DType::UInt8 => eval_integer::<u8>(ctx, options, &geometry),
+        DType::Int16 => eval_integer::<i16>(ctx, options, &geometry),
+        _ => Err(no_type(ctx, 0, "FLOAT32, INT8, UINT8 or INT16")),
+    }
+}
+
+/// Stored values have the output's quantisation already; averages are rounded, halves away from zero.
+fn eval_integer<T: Stored>(
+    ctx: &mut EvalCtx<'_>,
+    options: &Pool2DOptions,
+    geometry: &Geometry,
+) -> Result<(), KernelError> {
+    let clamp = match options.fused_activation_function {
+        ActivationFunctionType::None => T::RANGE,
+        activation => stored_clamp::<T>(activation, output_affine(ctx)?)?,
+    };
+    let (op, threads) = (&ctx.node.op, ctx.env.threads);
+    let input = ctx.slice::<T>(0)?;
+    let out = ctx.output::<T>(0)?;
+    match op {
+        Op::AveragePool2d(_) => {
+            let add = |sums: &mut [i64], cell: &[T]| {
+                sums.iter_mut().zip(cell).for_each(|(sum, x)| *sum += i64::from(x.widen()));
+            };
+            geometry.pool(threads, input, out, 0i64, add, |sums, count, out| {
+                let count = count.max(1) as i64;
+                for (out, &sum) in out.iter_mut().zip(sums) {
+                    let mean = if sum > 0 { sum + count / 2 } else { sum - count / 2 } / count;
+                    *out = T::narrow(clamp.apply(mean as i32));
+                }
+            });
+            Ok(())
+        }
+        Op::MaxPool2d(_) => {
+            let raise = |sums: &mut [i32], cell: &[T]| {
+                sums.iter_mut().zip(cell).for_each(|(max, x)| *max = x.widen().max(*max));
+            };
+            geometry.pool(threads, input, out, T::RANGE.min, raise, |sums, _, out| {
+                out.iter_mut().zip(sums).for_each(|(out, &max)| *out = T::narrow(clamp.apply(max)));
+            });
+            Ok(())
+        }
         _ => Err(no_type(ctx, 0, "FLOAT32")),
     }
 }

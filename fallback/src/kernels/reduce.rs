@@ -1,9 +1,10 @@
-//! MEAN, SUM and the REDUCE_ operators, on floats, plain integers and BOOL.
+//! MEAN, SUM and the REDUCE_ operators, on floats, integers and BOOL.
 
 use BuiltinOperator as B;
 use tflite_wgpu_model::{BuiltinOperator, DType, infer};
 
-use super::support::{check_len, mismatch, no_type, refuse};
+use super::fixed_point::Multiplier;
+use super::support::{Stored, check_len, input_affine, mismatch, no_type, output_affine, refuse};
 use super::{Element, EvalCtx, KernelError, Row};
 
 pub(super) const ROWS: &[Row] = &[
@@ -90,6 +91,9 @@ impl Plan {
 /// MEAN; integers are divided towards zero.
 fn mean(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     match ctx.input(0)?.dtype() {
+        DType::Int8 => quantized_mean::<i8>(ctx),
+        DType::UInt8 => quantized_mean::<u8>(ctx),
+        DType::Int16 => quantized_mean::<i16>(ctx),
         DType::Float32 => fold(ctx, 0.0, |sum, x: f32| sum + x, |sum, count| sum / count as f32),
         DType::Int32 => {
             elements(ctx)?;
@@ -99,8 +103,27 @@ fn mean(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
             elements(ctx)?;
             fold(ctx, 0i64, |sum, x: i64| sum.wrapping_add(x), |sum, count| sum / count as i64)
         }
-        _ => Err(no_type(ctx, 0, "FLOAT32, INT32 or INT64")),
+        _ => Err(no_type(ctx, 0, "FLOAT32, INT8, UINT8, INT16, INT32 or INT64")),
     }
+}
+
+/// The sum of stored values less their zero points, rescaled by a multiplier that holds the division.
+fn quantized_mean<T: Stored>(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+    elements(ctx)?;
+    let (input, output) = (input_affine(ctx, 0)?, output_affine(ctx)?);
+    let multiplier = Multiplier::new(input.scale() / output.scale());
+    let finish = move |sum: i64, count: usize| {
+        let scaled = divided(multiplier, count as u64).twice_rounded(sum as i32);
+        T::narrow(T::RANGE.apply(scaled.saturating_add(output.zero)))
+    };
+    fold(ctx, 0i64, move |sum, x: T| sum.wrapping_add((x.widen() - input.zero).into()), finish)
+}
+
+/// A multiplier divided by a number of elements.
+fn divided(multiplier: Multiplier, count: u64) -> Multiplier {
+    let shift = (63 - count.max(1).leading_zeros() as i32).min(32).min(31 + multiplier.exponent).max(0);
+    let mantissa = (i64::from(multiplier.mantissa) << shift) / count.max(1) as i64;
+    Multiplier { mantissa: mantissa as i32, exponent: multiplier.exponent - shift }
 }
 
 /// Refuses an integer mean of no elements.
@@ -116,8 +139,44 @@ fn sum(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         DType::Float32 => fold(ctx, 0.0, |sum, x: f32| sum + x, |sum, _| sum),
         DType::Int32 => fold(ctx, 0, i32::wrapping_add, |sum, _| sum),
         DType::Int64 => fold(ctx, 0, i64::wrapping_add, |sum, _| sum),
-        _ => Err(no_type(ctx, 0, "FLOAT32, INT32 or INT64")),
+        DType::Int8 => quantized_sum::<i8>(ctx),
+        DType::UInt8 => quantized_sum::<u8>(ctx),
+        DType::Int16 => quantized_sum::<i16>(ctx),
+        _ => Err(no_type(ctx, 0, "FLOAT32, INT8, UINT8, INT16, INT32 or INT64")),
     }
+}
+
+/// Stored values less their zero points; one rescaling at the end.
+fn quantized_sum<T: Stored>(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+    let (input, output) = (input_affine(ctx, 0)?, output_affine(ctx)?);
+    let multiplier = Multiplier::new(input.scale() / output.scale());
+    let finish = move |sum: i32, _| {
+        let scaled = multiplier.twice_rounded(sum);
+        T::narrow(T::RANGE.apply(scaled.saturating_add(output.zero)))
+    };
+    fold(ctx, 0i32, move |sum, x: T| sum.wrapping_add(x.widen() - input.zero), finish)
+}
+
+/// Products are rescaled after every factor, so that the scales of all multiply to the input's power.
+fn quantized_product<T: Stored>(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+    let (input, output) = (input_affine(ctx, 0)?, output_affine(ctx)?);
+    let shape = ctx.shape(0)?;
+    let axes = infer::reduced_axes(&ctx.ints(1)?, shape.len()).map_err(mismatch)?;
+    let count: usize = axes.iter().map(|&axis| shape[axis]).product();
+    let factor = input.scale() / output.scale().powf(1.0 / count.max(1) as f64);
+    let multiplier = Multiplier::new(factor);
+    let step = move |product: Option<i32>, x: T| {
+        let x = x.widen() - input.zero;
+        Some(match product {
+            None => x,
+            Some(product) => multiplier.with_short_mantissa(i64::from(product) * i64::from(x)),
+        })
+    };
+    let finish = move |product: Option<i32>, _| {
+        let scaled = multiplier.with_short_mantissa(product.unwrap_or(1).into());
+        T::narrow(T::RANGE.apply(scaled.saturating_add(output.zero)))
+    };
+    fold(ctx, None, step, finish)
 }
 
 fn product(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
@@ -125,7 +184,9 @@ fn product(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         DType::Float32 => fold(ctx, 1.0, |product, x: f32| product * x, |product, _| product),
         DType::Int32 => fold(ctx, 1, i32::wrapping_mul, |product, _| product),
         DType::Int64 => fold(ctx, 1, i64::wrapping_mul, |product, _| product),
-        _ => Err(no_type(ctx, 0, "FLOAT32, INT32 or INT64")),
+        DType::Int8 => quantized_product::<i8>(ctx),
+        DType::Int16 => quantized_product::<i16>(ctx),
+        _ => Err(no_type(ctx, 0, "FLOAT32, INT8, INT16, INT32 or INT64")),
     }
 }
 

@@ -3,8 +3,8 @@
 use half::{bf16, f16};
 use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
-use super::support::{Real, expect_shape, for_each_row, no_type, refuse};
-use super::{EvalCtx, KernelError, Row};
+use super::support::{Real, expect_shape, for_each_row, refuse};
+use super::{EvalCtx, KernelError, Row, softmax_quantized};
 
 pub(super) const ROWS: &[Row] =
     &[Row { op: BuiltinOperator::Softmax, eval: softmax }, Row { op: BuiltinOperator::LogSoftmax, eval: log_softmax }];
@@ -16,14 +16,14 @@ fn softmax(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         DType::Float32 => rows::<f32>(ctx, |x, out| softmax_row(x, beta, out)),
         DType::Float16 => rows::<f16>(ctx, |x, out| softmax_row(x, beta, out)),
         DType::BFloat16 => rows::<bf16>(ctx, |x, out| softmax_row(x, beta, out)),
-        _ => Err(no_type(ctx, 0, "FLOAT32, FLOAT16 or BFLOAT16")),
+        _ => softmax_quantized::softmax(ctx, beta),
     }
 }
 
 fn log_softmax(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     match ctx.input(0)?.dtype() {
         DType::Float32 => rows::<f32>(ctx, log_softmax_row),
-        _ => Err(no_type(ctx, 0, "FLOAT32")),
+        _ => softmax_quantized::log_softmax(ctx),
     }
 }
 

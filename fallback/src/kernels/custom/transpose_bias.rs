@@ -2,7 +2,9 @@
 //! input channels. Its options are padding, stride in x, stride in y.
 
 use super::{fields, padding};
-use crate::kernels::support::{Columns, LANES, Window, check_len, dims, float_weights, for_each_row, refuse};
+use crate::kernels::support::{
+    Columns, LANES, Window, add_product, check_len, dims, float_weights, for_each_row, refuse,
+};
 use crate::kernels::{EvalCtx, KernelError};
 
 use tflite_wgpu_model::Padding;
@@ -29,12 +31,12 @@ pub(super) fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         let (b, out_y) = (row / y.input, row % y.input);
         for (out_x, cell) in out.chunks_exact_mut(channels).enumerate() {
             for (tile, out) in cell.chunks_mut(LANES).enumerate() {
-                let mut sums = [0.0; LANES];
+                let mut sums = [0f32; LANES];
                 for (in_y, tap_y) in y.sources(height, out_y) {
                     for (in_x, tap_x) in x.sources(width, out_x) {
                         let at = ((b * height + in_y) * width + in_x) * depth;
                         let rows = columns.rows(tile, (tap_y * taps_x + tap_x) * depth, depth);
-                        Columns::add_product(&mut sums, &input[at..at + depth], rows);
+                        add_product(&mut sums, &input[at..at + depth], rows);
                     }
                 }
                 for (lane, out) in out.iter_mut().enumerate() {

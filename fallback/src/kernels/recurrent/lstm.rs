@@ -4,22 +4,14 @@
 
 use std::borrow::Cow;
 
-use tflite_wgpu_model::{ActivationFunctionType, LstmKernelType, Op};
+use tflite_wgpu_model::{DType, LstmKernelType, Op};
 
 use super::{
-    Sequence, add_product, another, float_input, keep, lstm_basic, optional_weights, sigmoid, squash, state, weights,
-    write,
+    Attributes, Sequence, add_product, another, float_input, keep, lstm_basic, lstm_integer, optional_weights, sigmoid,
+    squash, state, weights, write,
 };
 use crate::kernels::support::{check_len, dims, refuse};
 use crate::kernels::{EvalCtx, KernelError};
-
-/// What the three operators' attributes say alike.
-struct Attributes {
-    activation: ActivationFunctionType,
-    cell_clip: f32,
-    proj_clip: f32,
-    diagonal: bool,
-}
 
 /// Where the inputs of one cell begin: weights, states, layer normalisation, auxiliary weights.
 struct Places {
@@ -98,6 +90,9 @@ pub(super) fn sequence(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 }
 
 fn unidirectional(ctx: &mut EvalCtx<'_>, sequence: Sequence, attributes: Attributes) -> Result<(), KernelError> {
+    if ctx.input(0)?.dtype() == DType::Int8 && !attributes.diagonal {
+        return lstm_integer::eval(ctx, sequence, attributes);
+    }
     let input = float_input(ctx)?;
     let places = Places { weights: 1, states: 18, norm: Some(20), aux: None };
     let cell = Cell::new(ctx, &places, Depths { input: sequence.depth, aux: 0 }, attributes)?;

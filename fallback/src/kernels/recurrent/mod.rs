@@ -1,7 +1,9 @@
-//! LSTM, RNN and SVDF. Weights of any stored type are used as floats; see [`super::support::float_weights`].
+//! LSTM, RNN and SVDF. Beside FLOAT32 inputs weights of any stored type are used as floats; see
+//! [`super::support::float_weights`]. INT8 and UINT8 inputs have kernels of their own.
 
 mod lstm;
 mod lstm_basic;
+mod lstm_integer;
 mod rnn;
 mod svdf;
 
@@ -11,7 +13,7 @@ use BuiltinOperator as B;
 use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType};
 
 use super::support::{check_len, dims, float_weights, no_type, refuse};
-use super::{EvalCtx, KernelError, Row};
+use super::{Element, EvalCtx, KernelError, Row};
 use crate::value::Value;
 
 pub(super) const ROWS: &[Row] = &[
@@ -56,8 +58,13 @@ impl Sequence {
     }
 
     /// Results of `units` elements per row, in the input's order of rows; `step(batch, row, result)` makes one.
-    fn run(&self, backward: bool, units: usize, mut step: impl FnMut(usize, usize, &mut [f32])) -> Vec<f32> {
-        let mut results = vec![0.0; self.rows() * units];
+    fn run<T: Copy + Default>(
+        &self,
+        backward: bool,
+        units: usize,
+        mut step: impl FnMut(usize, usize, &mut [T]),
+    ) -> Vec<T> {
+        let mut results = vec![T::default(); self.rows() * units];
         for step_index in 0..self.time {
             let time = if backward { self.time - 1 - step_index } else { step_index };
             for batch in 0..self.batch {
@@ -89,9 +96,24 @@ fn optional_weights<'a>(ctx: &EvalCtx<'a>, i: usize, expected: usize) -> Result<
     ctx.optional(i).map(|_| weights(ctx, i, expected)).transpose()
 }
 
-/// Elements of the state in input `i`, as many as `expected`.
+/// What the LSTM operators' attributes say alike.
+#[derive(Clone, Copy, Debug)]
+struct Attributes {
+    activation: ActivationFunctionType,
+    cell_clip: f32,
+    proj_clip: f32,
+    /// Whether recurrent weights are the diagonals of matrices.
+    diagonal: bool,
+}
+
+/// Elements of the FLOAT32 state in input `i`, as many as `expected`.
 fn state(ctx: &EvalCtx<'_>, i: usize, expected: usize) -> Result<Vec<f32>, KernelError> {
-    let state = ctx.slice::<f32>(i)?;
+    copied(ctx, i, expected)
+}
+
+/// Elements of the state in input `i`, as many as `expected`.
+fn copied<T: Element>(ctx: &EvalCtx<'_>, i: usize, expected: usize) -> Result<Vec<T>, KernelError> {
+    let state = ctx.slice::<T>(i)?;
     check_len(state, expected, &format!("input {i}"))?;
     Ok(state.to_vec())
 }

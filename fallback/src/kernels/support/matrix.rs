@@ -54,14 +54,45 @@ impl<T: Copy + Default + Send + Sync> Columns<T> {
     }
 }
 
-impl Columns<f32> {
-    /// Adds the product of `x` with as many rows (as [`Columns::rows`] gives them), row after row.
-    #[inline]
-    pub fn add_product(sums: &mut [f32; LANES], x: &[f32], rows: &[f32]) {
-        for (&x, row) in x.iter().zip(rows.chunks_exact(LANES)) {
-            for (sum, &weight) in sums.iter_mut().zip(row) {
-                *sum += x * weight;
-            }
+/// A sum of products of factors of one type.
+pub(crate) trait Sum: Copy + Default + Send + Sync {
+    /// What is multiplied.
+    type Factor: Copy + Default + Send + Sync;
+    /// The sum with one more product.
+    fn plus(self, x: Self::Factor, weight: Self::Factor) -> Self;
+}
+
+impl Sum for f32 {
+    type Factor = f32;
+    #[inline(always)]
+    fn plus(self, x: f32, weight: f32) -> f32 {
+        self + x * weight
+    }
+}
+
+/// Sums of stored integers less their zero points; they wrap around as TFLite's do.
+impl Sum for i32 {
+    type Factor = i16;
+    #[inline(always)]
+    fn plus(self, x: i16, weight: i16) -> i32 {
+        self.wrapping_add(i32::from(x).wrapping_mul(i32::from(weight)))
+    }
+}
+
+impl Sum for i64 {
+    type Factor = i16;
+    #[inline(always)]
+    fn plus(self, x: i16, weight: i16) -> i64 {
+        self.wrapping_add(i64::from(i32::from(x) * i32::from(weight)))
+    }
+}
+
+/// Adds the product of `x` with as many rows of a tile (as [`Columns::rows`] gives them), row after row.
+#[inline]
+pub(crate) fn add_product<S: Sum>(sums: &mut [S; LANES], x: &[S::Factor], rows: &[S::Factor]) {
+    for (&x, row) in x.iter().zip(rows.chunks_exact(LANES)) {
+        for (sum, &weight) in sums.iter_mut().zip(row) {
+            *sum = sum.plus(x, weight);
         }
     }
 }
@@ -74,8 +105,8 @@ mod tests {
     fn tiles_hold_all_columns() {
         let columns = Columns::pack(1, 2, 18, |k, c| (k * 100 + c) as f32);
         assert_eq!((columns.tile_count(), columns.columns(1)), (2, 16..18));
-        let mut sums = [0.0; LANES];
-        Columns::add_product(&mut sums, &[2.0, 1.0], columns.rows(1, 0, 2));
+        let mut sums = [0f32; LANES];
+        add_product(&mut sums, &[2.0, 1.0], columns.rows(1, 0, 2));
         assert_eq!(sums[..3], [2.0 * 16.0 + 116.0, 2.0 * 17.0 + 117.0, 0.0]);
     }
 }

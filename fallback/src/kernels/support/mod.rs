@@ -5,6 +5,7 @@ mod broadcast;
 mod check;
 mod dequant;
 mod matrix;
+mod quantized;
 mod real;
 mod rows;
 #[cfg(test)]
@@ -16,7 +17,8 @@ pub(crate) use broadcast::{map, zip, zip_into};
 pub(crate) use check::{check_len, dims, expect_shape, mismatch, no_type, refuse};
 pub use dequant::float_elements;
 pub(crate) use dequant::float_weights;
-pub(crate) use matrix::{Columns, LANES};
+pub(crate) use matrix::{Columns, LANES, Sum, add_product};
+pub(crate) use quantized::{Affine, Operands, Products, Stored, centred, input_affine, output_affine, stored_clamp};
 pub(crate) use real::{Real, erf};
 pub(crate) use rows::for_each_row;
 pub(crate) use window::Window;
