@@ -106,7 +106,7 @@ impl Castable for [f64; 2] {
     }
 }
 
-fn cast(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+pub(super) fn cast(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     use DType::*;
     let input = ctx.input(0)?;
     shape_output(ctx, 0, input.shape())?;

@@ -18,6 +18,7 @@ mod conv_3d;
 mod cumsum;
 mod custom;
 mod depthwise;
+mod diagonal;
 mod elements;
 mod elementwise;
 mod fixed_math;
@@ -25,6 +26,7 @@ mod fixed_point;
 mod flexbuffer;
 mod fully_connected;
 mod gather;
+mod lookup;
 mod lut;
 mod movement;
 mod nms;
@@ -35,15 +37,18 @@ mod prelu;
 mod quantize;
 mod quantized_binary;
 mod quantized_unary;
+mod random;
 mod recurrent;
 mod reduce;
 mod resize;
+mod segment;
 mod select;
 mod shape;
 mod slice;
 mod softmax;
 mod softmax_quantized;
 mod spectral;
+mod stablehlo;
 mod support;
 mod topk;
 mod transpose_conv;
@@ -264,9 +269,11 @@ const FAMILIES: &[&[Row]] = &[
     conv_3d::ROWS,
     cumsum::ROWS,
     depthwise::ROWS,
+    diagonal::ROWS,
     elementwise::ROWS,
     fully_connected::ROWS,
     gather::ROWS,
+    lookup::ROWS,
     movement::ROWS,
     nms::ROWS,
     normalize::ROWS,
@@ -274,9 +281,11 @@ const FAMILIES: &[&[Row]] = &[
     pool::ROWS,
     prelu::ROWS,
     quantize::ROWS,
+    random::ROWS,
     recurrent::ROWS,
     reduce::ROWS,
     resize::ROWS,
+    segment::ROWS,
     select::ROWS,
     shape::ROWS,
     slice::ROWS,
@@ -291,7 +300,8 @@ const CUSTOM: &[&[CustomRow]] = &[custom::ROWS, spectral::CUSTOM];
 
 /// The reference kernel of a builtin, if there is one.
 pub fn kernel(op: BuiltinOperator) -> Option<Eval> {
-    FAMILIES.iter().flat_map(|rows| rows.iter()).find(|row| row.op == op).map(|row| row.eval)
+    let families = FAMILIES.iter().chain(stablehlo::FAMILIES);
+    families.flat_map(|rows| rows.iter()).find(|row| row.op == op).map(|row| row.eval)
 }
 
 /// The reference kernel of an operator, builtin or custom, if there is one.

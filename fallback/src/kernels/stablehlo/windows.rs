@@ -1,0 +1,188 @@
+//! STABLEHLO_REDUCE, STABLEHLO_REDUCE_WINDOW and REDUCE_WINDOW.
+
+use BuiltinOperator as B;
+use tflite_wgpu_model::{BuiltinOperator, DType, Op, ReduceWindowFunction as Function};
+
+use super::region::{Region, put, scalar};
+use super::{axes, indices, out_shape, per_dimension, positive};
+use crate::kernels::checks::wrong_operator;
+use crate::kernels::elements::strides;
+use crate::kernels::support::{no_type, refuse};
+use crate::kernels::{Element, EvalCtx, KernelError, Row};
+
+pub(super) const ROWS: &[Row] = &[
+    Row { op: B::StablehloReduce, eval: reduce },
+    Row { op: B::StablehloReduceWindow, eval: reduce_window },
+    Row { op: B::ReduceWindow, eval: plain_reduce_window },
+];
+
+/// Inputs: the operands, then a start value for each. The region takes what is gathered so far, then the elements.
+fn reduce(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+    let Op::StablehloReduce(options) = &ctx.node.op else { return Err(wrong_operator(ctx)) };
+    let count = ctx.inputs.len() / 2;
+    if count == 0 || ctx.outputs.len() != count {
+        return Err(refuse("number of outputs", ctx.outputs.len(), format!("half of {} inputs", ctx.inputs.len())));
+    }
+    let shape = ctx.shape(0)?;
+    let reduced = axes("dimensions", &options.dimensions, shape.len())?;
+    let region = Region::new(ctx, options.body_subgraph_index)?;
+    let target = out_shape(ctx, 0)?;
+    let steps = strides(&target);
+    for i in 0..count {
+        let start = scalar(ctx.input(count + i)?, 0)?;
+        for at in 0..ctx.output_value(i)?.len() {
+            put(ctx.output_value(i)?, at, &start)?;
+        }
+    }
+    let mut at = vec![0; shape.len()];
+    for element in 0..ctx.input(0)?.len() {
+        indices(element, shape, &mut at);
+        let kept = at.iter().enumerate().filter(|(d, _)| !reduced.contains(d)).map(|(_, i)| i);
+        let to: usize = kept.zip(&steps).map(|(i, step)| i * step).sum();
+        let mut scalars = Vec::with_capacity(2 * count);
+        for i in 0..count {
+            scalars.push(scalar(ctx.output_value(i)?, to)?);
+        }
+        for i in 0..count {
+            scalars.push(scalar(ctx.input(i)?, element)?);
+        }
+        let results = region.apply(&scalars.iter().collect::<Vec<_>>(), count)?;
+        for (i, result) in results.iter().enumerate() {
+            put(ctx.output_value(i)?, to, result)?;
+        }
+    }
+    Ok(())
+}
+
+/// Windows over an input that may be spread out and padded.
+struct Windows {
+    shape: Vec<usize>,
+    window: Vec<usize>,
+    strides: Vec<usize>,
+    base: Vec<usize>,
+    dilations: Vec<usize>,
+    low: Vec<i64>,
+}
+
+impl Windows {
+    /// Calls `visit` with the input's elements under the window at a cell of the output, in memory order; padding and
+    /// what lies between spread elements is `None`.
+    fn visit(
+        &self,
+        cell: &[usize],
+        mut visit: impl FnMut(Option<usize>) -> Result<(), KernelError>,
+    ) -> Result<(), KernelError> {
+        let steps = strides(&self.shape);
+        let count: usize = self.window.iter().product();
+        let mut tap = vec![0; self.window.len()];
+        for number in 0..count {
+            indices(number, &self.window, &mut tap);
+            let along = |d: usize| {
+                let at = cell[d] * self.strides[d] + tap[d] * self.dilations[d];
+                let at = i64::try_from(at).ok()?.checked_sub(self.low[d])?;
+                let at = usize::try_from(at).ok()?;
+                (at % self.base[d] == 0 && at / self.base[d] < self.shape[d]).then_some(at / self.base[d] * steps[d])
+            };
+            visit((0..cell.len()).map(along).sum::<Option<usize>>())?;
+        }
+        Ok(())
+    }
+}
+
+fn reduce_window(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+    let Op::StablehloReduceWindow(options) = &ctx.node.op else { return Err(wrong_operator(ctx)) };
+    if ctx.inputs.len() != 2 {
+        return Err(refuse("number of inputs", ctx.inputs.len(), "an operand and a start value"));
+    }
+    let shape = ctx.shape(0)?;
+    let rank = shape.len();
+    let or_ones =
+        |what: &str, list: &[i64]| if list.is_empty() { Ok(vec![1; rank]) } else { positive(what, list, rank) };
+    let low = match options.padding.as_slice() {
+        [] => vec![0; rank],
+        list => per_dimension("padding", list, 2 * rank)?.iter().step_by(2).copied().collect(),
+    };
+    let windows = Windows {
+        shape: shape.to_vec(),
+        window: positive("window_dimensions", &options.window_dimensions, rank)?,
+        strides: or_ones("window_strides", &options.window_strides)?,
+        base: or_ones("base_dilations", &options.base_dilations)?,
+        dilations: or_ones("window_dilations", &options.window_dilations)?,
+        low,
+    };
+    let region = Region::new(ctx, options.body_subgraph_index)?;
+    let (input, start) = (ctx.input(0)?, scalar(ctx.input(1)?, 0)?);
+    let target = out_shape(ctx, 0)?;
+    let mut cell = vec![0; rank];
+    for to in 0..ctx.output_value(0)?.len() {
+        indices(to, &target, &mut cell);
+        let mut gathered = start.clone();
+        windows.visit(&cell, |from| {
+            // Padding has the start value, which changes nothing.
+            let Some(from) = from else { return Ok(()) };
+            gathered = region.apply(&[&gathered, &scalar(input, from)?], 1)?.swap_remove(0);
+            Ok(())
+        })?;
+        put(ctx.output_value(0)?, to, &gathered)?;
+    }
+    Ok(())
+}
+
+/// Inputs: operand, start value, window, strides, dilations.
+fn plain_reduce_window(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
+    let Op::ReduceWindow(options) = &ctx.node.op else { return Err(wrong_operator(ctx)) };
+    let function = options.reduce_function;
+    macro_rules! number {
+        ($ty:ty, $add:expr, $mul:expr) => {
+            match function {
+                Function::Add => fold::<$ty>(ctx, $add),
+                Function::Mul => fold::<$ty>(ctx, $mul),
+                Function::Minimum => fold::<$ty>(ctx, |a, b| if b < a { b } else { a }),
+                Function::Maximum => fold::<$ty>(ctx, |a, b| if a < b { b } else { a }),
+                other => Err(refuse("reduce_function", format!("{other:?}"), "ADD, MUL, MINIMUM or MAXIMUM")),
+            }
+        };
+    }
+    match ctx.input(0)?.dtype() {
+        DType::Float32 => number!(f32, |a, b| a + b, |a, b| a * b),
+        DType::Float64 => number!(f64, |a, b| a + b, |a, b| a * b),
+        DType::Int8 => number!(i8, i8::wrapping_add, i8::wrapping_mul),
+        DType::UInt8 => number!(u8, u8::wrapping_add, u8::wrapping_mul),
+        DType::Int16 => number!(i16, i16::wrapping_add, i16::wrapping_mul),
+        DType::Int32 => number!(i32, i32::wrapping_add, i32::wrapping_mul),
+        DType::Int64 => number!(i64, i64::wrapping_add, i64::wrapping_mul),
+        DType::Bool => match function {
+            Function::All => fold::<u8>(ctx, |a, b| u8::from(a != 0 && b != 0)),
+            Function::Any => fold::<u8>(ctx, |a, b| u8::from(a != 0 || b != 0)),
+            other => Err(refuse("reduce_function", format!("{other:?}"), "ALL or ANY")),
+        },
+        _ => Err(no_type(ctx, 0, "FLOAT32, FLOAT64, a signed integer type, UINT8 or BOOL")),
+    }
+}
+
+fn fold<T: Element>(ctx: &mut EvalCtx<'_>, f: fn(T, T) -> T) -> Result<(), KernelError> {
+    let shape = ctx.shape(0)?;
+    let rank = shape.len();
+    let windows = Windows {
+        shape: shape.to_vec(),
+        window: positive("window", &ctx.ints(2)?, rank)?,
+        strides: positive("strides", &ctx.ints(3)?, rank)?,
+        base: vec![1; rank],
+        dilations: positive("dilations", &ctx.ints(4)?, rank)?,
+        low: vec![0; rank],
+    };
+    let &[start] = ctx.slice::<T>(1)? else { return Err(refuse("elements of input 1", ctx.input(1)?.len(), "1")) };
+    let (input, target) = (ctx.slice::<T>(0)?, out_shape(ctx, 0)?);
+    let mut cell = vec![0; rank];
+    for (to, out) in ctx.output::<T>(0)?.iter_mut().enumerate() {
+        indices(to, &target, &mut cell);
+        *out = start;
+        windows.visit(&cell, |from| {
+            if let Some(&x) = from.and_then(|from| input.get(from)) {
+                *out = f(*out, x);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
