@@ -1,9 +1,13 @@
 //! Custom operators that are known by their names, whoever registers them elsewhere.
 
+mod audio;
+mod checks;
 mod detection;
 mod landmarks;
 mod pooling;
 mod roll;
+mod signal;
+mod signal_frames;
 mod tf_pools;
 mod transpose_bias;
 mod warp;
@@ -28,6 +32,25 @@ pub(super) const ROWS: &[CustomRow] = &[
     CustomRow { name: "MaxPool3D", eval: tf_pools::max_3d },
     CustomRow { name: "MaxPoolWithArgmax", eval: tf_pools::max_with_index },
     CustomRow { name: "Roll", eval: roll::eval },
+    CustomRow { name: "AudioSpectrogram", eval: audio::spectrogram },
+    CustomRow { name: "Mfcc", eval: audio::mfcc },
+    CustomRow { name: "NumericVerify", eval: checks::numeric_verify },
+    CustomRow { name: "aeq.hadamard_rotation", eval: checks::hadamard },
+    CustomRow { name: "BroadcastGradientArgs", eval: checks::broadcast_gradient_args },
+    CustomRow { name: "SignalWindow", eval: signal::window },
+    CustomRow { name: "SignalFftAutoScale", eval: signal::auto_scale },
+    CustomRow { name: "SignalEnergy", eval: signal::energy },
+    CustomRow { name: "SignalFilterBank", eval: signal::filter_bank },
+    CustomRow { name: "SignalFilterBankSquareRoot", eval: signal::square_root },
+    CustomRow { name: "SignalFilterBankSpectralSubtraction", eval: signal::spectral_subtraction },
+    CustomRow { name: "SignalPCAN", eval: signal::pcan },
+    CustomRow { name: "SignalFilterBankLog", eval: signal::filter_bank_log },
+    CustomRow { name: "SignalDelay", eval: signal_frames::delay },
+    CustomRow { name: "SignalFramer", eval: signal_frames::framer },
+    CustomRow { name: "SignalStacker", eval: signal_frames::stacker },
+    CustomRow { name: "SignalOverlapAdd", eval: signal_frames::overlap_add },
+    CustomRow { name: "SignalRfft", eval: signal_frames::rfft },
+    CustomRow { name: "SignalIrfft", eval: signal_frames::irfft },
 ];
 
 /// The bytes of the node's options.
