@@ -262,7 +262,7 @@ impl Delegate for GpuDelegate {
 }
 
 /// Whether a subgraph is the body or condition of a loop, whose results go around on the device.
-fn loops(model: &Model, subgraph: SubgraphId) -> bool {
+pub(crate) fn loops(model: &Model, subgraph: SubgraphId) -> bool {
     let nodes = model.program().subgraphs.iter().flat_map(|graph| &graph.nodes);
     nodes.filter(|node| node.op.builtin() == BuiltinOperator::While).any(|node| {
         let called = node.op.called_subgraphs();

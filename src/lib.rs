@@ -37,6 +37,7 @@ pub mod options;
 pub mod partition;
 pub mod plan;
 mod precision;
+mod preview;
 pub mod probe;
 mod reason;
 pub mod region;
@@ -47,6 +48,7 @@ pub use constant::Constant;
 pub use delegate::{Difference, GpuDelegate, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Validation};
 pub use error::Error;
 pub use options::DelegateOptions;
+pub use preview::{Preview, preview};
 pub use reason::Reason;
 pub use tflite_wgpu_fallback::{
     CustomKernel, Interpreter, InterpreterBuilder, Model, SignatureRunner, TensorInfo, Value, ValueError,

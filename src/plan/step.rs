@@ -75,6 +75,13 @@ pub enum EpilogueStep {
     },
 }
 
+impl EpilogueStep {
+    /// Whether it has a binding of its own.
+    pub fn has_operand(&self) -> bool {
+        matches!(self, Self::Binary { .. } | Self::Prelu { .. })
+    }
+}
+
 /// Everything that selects a kernel's text, and with it a pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Variant {

@@ -41,12 +41,15 @@ pub fn numbers(values: &[(&'static str, i64)]) -> Vec<(&'static str, VariantValu
 }
 
 /// Parses and validates a shader and writes it in the languages of the three native backends.
-fn translate(text: &str, bindings: usize) -> Result {
+pub fn translate(text: &str, bindings: usize) -> Result {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
     let info: ModuleInfo = validator.validate(&module).map_err(|e| e.emit_to_string(text))?;
     let storage = module.global_variables.iter().filter(|(_, v)| matches!(v.space, naga::AddressSpace::Storage { .. }));
-    assert_eq!(storage.count(), bindings);
+    let found = storage.count();
+    if found != bindings {
+        return Err(format!("{found} storage bindings, expected {bindings}").into());
+    }
     back::spv::write_vec(&module, &info, &back::spv::Options::default(), None)?;
     let options = back::msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..Default::default() };
     back::msl::write_string(&module, &info, &options, &back::msl::PipelineOptions::default())?;

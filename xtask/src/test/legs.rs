@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Beginnings of the names of test targets that look at no adapter; all others must give the same results on each.
-const PURE_TESTS: [&str; 4] = ["shaders", "translate", "plans", "properties"];
+const PURE_TESTS: [&str; 4] = ["shaders", "variants", "plans", "properties"];
 /// The test target about a machine without adapters; it looks at nothing else.
 const NO_ADAPTER: &str = "no_adapter";
 
