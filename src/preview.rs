@@ -35,7 +35,7 @@ pub fn preview(model: &Model, options: &DelegateOptions, tuning: &Tuning) -> Vec
         let Some(facts) = annotate::annotate(model, subgraph, &|_| None) else { continue };
         let carried = loops(model, subgraph);
         let storages = precision::assign(graph, &facts, options.precision, carried);
-        let sets = partition::assign(graph, &facts, options).partitions;
+        let sets = partition::assign(graph, &facts, options, usize::MAX).partitions;
         let claimed: Vec<_> = sets.iter().map(|nodes| Partition::from_nodes(graph, subgraph, nodes)).collect();
         for partition in &claimed {
             let border = |inputs: &[TensorId], outputs: &[TensorId]| border(&claimed, inputs, outputs, carried);
