@@ -7,7 +7,7 @@ mod validate;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
 };
 
 use tflite_wgpu_fallback::{
@@ -20,7 +20,7 @@ pub use report::{Difference, PartitionReport, Profile, ProfileRow, Report, Subgr
 use crate::{
     annotate,
     error::Error,
-    gpu::{DeviceOptions, GpuDevice, Memory},
+    gpu::{DeviceOptions, Executable, GpuDevice, Memory},
     ops::Facts,
     options::{DelegateOptions, DeviceChoice, OnDeviceLost, OnMismatch},
     partition, precision, probe,
@@ -42,7 +42,11 @@ pub struct GpuDelegate {
     buffers: HashMap<(SubgraphId, TensorId), BorderBuffer>,
     handles: Handles,
     report: Arc<Mutex<Report>>,
+    executables: Executables,
 }
+
+/// The executable of each partition that is planned, by its position, as long as the delegate has it.
+pub(crate) type Executables = Arc<Mutex<Vec<Weak<Executable>>>>;
 
 /// A partition on the device.
 struct Part {
@@ -111,12 +115,18 @@ impl GpuDelegate {
             parts: Vec::new(),
             buffers: HashMap::new(),
             handles: Handles::default(),
+            executables: Executables::default(),
         }
     }
 
     /// What the delegate has claimed and planned; stays up to date while the delegate lives.
     pub fn report(&self) -> Arc<Mutex<Report>> {
         Arc::clone(&self.report)
+    }
+
+    /// The partitions' executables; stays up to date while the delegate lives.
+    pub(crate) fn executables(&self) -> Executables {
+        Arc::clone(&self.executables)
     }
 
     /// The device, if there is one.

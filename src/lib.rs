@@ -43,6 +43,7 @@ mod reason;
 pub mod region;
 pub mod rewrite;
 pub mod tuning;
+pub mod verify;
 
 pub use constant::Constant;
 pub use delegate::{Difference, GpuDelegate, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Validation};

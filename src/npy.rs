@@ -93,7 +93,11 @@ pub fn write(path: &Path, value: &Value) -> io::Result<()> {
     moved
 }
 
-fn encode(value: &Value) -> io::Result<Vec<u8>> {
+/// The bytes of a `.npy` file (version 1.0, C order).
+///
+/// # Errors
+/// When the type cannot be stored (strings).
+pub fn encode(value: &Value) -> io::Result<Vec<u8>> {
     let unsupported =
         || io::Error::new(io::ErrorKind::InvalidInput, format!("type {} has no .npy form", value.dtype()));
     let code = code(value.dtype()).ok_or_else(unsupported)?;

@@ -1,6 +1,9 @@
 //! Preparing a partition for shapes, and running it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, Weak},
+};
 
 use tflite_wgpu_fallback::{Handle, Input, PartitionInput, PartitionIo};
 use tflite_wgpu_model::{DType, TensorId};
@@ -244,6 +247,12 @@ impl GpuDelegate {
         if let Some(slot) = report::lock(&self.report).partitions.get_mut(index) {
             let validation = slot.validation.take();
             *slot = PartitionReport { validation, ..PartitionReport::new(&part.partition, executable.plan()) };
+        }
+        let mut executables = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = executables.len().max(index + 1);
+        executables.resize_with(count, Weak::new);
+        if let Some(slot) = executables.get_mut(index) {
+            *slot = Arc::downgrade(&executable);
         }
         prepared.ready = Some(Ready { border: border.clone(), buffers, executable });
         prepared.previous = None;

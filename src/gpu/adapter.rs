@@ -29,6 +29,15 @@ pub struct AdapterSummary {
     pub max_storage_buffers: u32,
 }
 
+/// `NAME (KIND, BACKEND, driver DRIVER)`; a software adapter is called one.
+impl std::fmt::Display for AdapterSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, kind, backend, driver, .. } = self;
+        let kind = if self.software { "a software adapter" } else { kind };
+        write!(f, "{name} ({kind}, {backend}, driver {driver})")
+    }
+}
+
 /// Which adapter to use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AdapterChoice {

@@ -17,17 +17,17 @@ use super::{
 use crate::{error::Error, plan::Plan, region::RegionTensor};
 
 /// One step on the device.
-struct Dispatch {
+pub(super) struct Dispatch {
     kernel: &'static str,
     pipeline: Arc<Pipeline>,
     /// What is bound, in the order of the bindings.
-    resources: Vec<Resource>,
+    pub(super) resources: Vec<Resource>,
     groups: [u32; 3],
 }
 
 /// The bind groups of all steps, and the arena that they bind.
-struct Bound {
-    arena: Arc<DeviceBuffer>,
+pub(super) struct Bound {
+    pub(super) arena: Arc<DeviceBuffer>,
     groups: Vec<wgpu::BindGroup>,
 }
 
@@ -36,7 +36,7 @@ pub struct Executable {
     pub(super) device: Arc<GpuDevice>,
     pub(super) plan: Plan,
     pub(super) memory: Arc<Memory>,
-    dispatches: Vec<Dispatch>,
+    pub(super) dispatches: Vec<Dispatch>,
     /// Made at the first run, when the arena has the size that all partitions need.
     bound: Mutex<Option<Bound>>,
     readback: ReadbackPool,
@@ -112,6 +112,20 @@ impl Executable {
     /// # Errors
     /// When an input is missing or has another type or shape than planned, or the device fails.
     pub fn submit<'v>(&self, input: impl Fn(TensorId) -> Option<&'v Value>) -> Result<Pending, Error> {
+        let uploads = self.uploads(input)?;
+        self.device.guarded(|| {
+            self.with_bound(|bound| {
+                uploads.into_iter().for_each(|(raw, bytes)| self.upload(&bound.arena, raw, bytes));
+                self.run(bound)
+            })
+        })
+    }
+
+    /// The bytes of the host inputs, by their raw tensors.
+    pub(super) fn uploads<'v>(
+        &self,
+        input: impl Fn(TensorId) -> Option<&'v Value>,
+    ) -> Result<Vec<(TensorId, &'v [u8])>, Error> {
         let mut uploads = Vec::with_capacity(self.plan.uploads.len());
         for upload in &self.plan.uploads {
             let tensor = self.plan.tensor(upload.tensor);
@@ -122,14 +136,15 @@ impl Executable {
             check_range(tensor, value)?;
             uploads.push((upload.raw, value.bytes()));
         }
-        self.device.guarded(|| {
-            let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-            let arena = self.memory.arena(&self.device, self.plan.arena_bytes);
-            let current = bound.take().filter(|bound| Arc::ptr_eq(&arena, &bound.arena));
-            let bound = bound.insert(current.unwrap_or_else(|| bind(&self.device, &self.dispatches, arena)));
-            uploads.into_iter().for_each(|(raw, bytes)| self.upload(&bound.arena, raw, bytes));
-            self.run(bound)
-        })
+        Ok(uploads)
+    }
+
+    /// Runs something with the bind groups, over the arena as it is now.
+    pub(super) fn with_bound<T>(&self, run: impl FnOnce(&Bound) -> T) -> T {
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let arena = self.memory.arena(&self.device, self.plan.arena_bytes);
+        let current = bound.take().filter(|bound| Arc::ptr_eq(&arena, &bound.arena));
+        run(bound.insert(current.unwrap_or_else(|| bind(&self.device, &self.dispatches, arena))))
     }
 
     fn run(&self, bound: &Bound) -> Pending {
@@ -172,7 +187,7 @@ impl Executable {
         Pending { submission, mapping: readback.map(Mapping::start), times: times.map(Mapping::start) }
     }
 
-    fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, bound: &Bound, step: usize) {
+    pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, bound: &Bound, step: usize) {
         if let (Some(dispatch), Some(group)) = (self.dispatches.get(step), bound.groups.get(step)) {
             pass.set_pipeline(&dispatch.pipeline.pipeline);
             pass.set_bind_group(0, group, &[]);
@@ -181,7 +196,7 @@ impl Executable {
         }
     }
 
-    fn upload(&self, arena: &DeviceBuffer, raw: TensorId, bytes: &[u8]) {
+    pub(super) fn upload(&self, arena: &DeviceBuffer, raw: TensorId, bytes: &[u8]) {
         let Some(slot) = self.plan.slots.get(&raw) else { return };
         let whole = bytes.len() / 4 * 4;
         let (words, rest) = bytes.split_at(whole);

@@ -11,6 +11,7 @@ mod readback;
 mod resources;
 mod sentinels;
 mod timing;
+mod trace;
 
 /// The wgpu that [`GpuDevice::with_device`] takes devices of.
 pub use wgpu;
@@ -23,3 +24,4 @@ pub use executor::{Executable, Pending};
 pub use memory::Memory;
 pub use resources::{BorderBuffers, border_buffer};
 pub use timing::StepTime;
+pub use trace::{Feed, Written};

@@ -38,6 +38,11 @@ pub(super) struct Resource {
 }
 
 impl Resource {
+    /// Buffer and offset.
+    pub(super) fn place<'a>(&'a self, arena: &'a DeviceBuffer) -> (&'a wgpu::Buffer, u64) {
+        (&self.buffer.as_deref().unwrap_or(arena).buffer, self.offset as u64)
+    }
+
     pub(super) fn entry<'a>(&'a self, binding: u32, arena: &'a DeviceBuffer) -> wgpu::BindGroupEntry<'a> {
         let buffer = self.buffer.as_ref().map_or(&arena.buffer, |own| &own.buffer);
         let size = wgpu::BufferSize::new(self.bytes as u64);
