@@ -59,7 +59,7 @@ fn requantised(part: &Value, from: Option<&Quant>, to: Option<&Quant>) -> Result
     let wrap = |error| KernelError::Input { input: 0, error };
     let factor = scale * (1.0 / out_scale);
     let bias = -(zero as f32) * factor;
-    let convert = |&q: &u8| (f32::from(q) * factor + bias).round() as i32 + out_zero as i32;
+    let convert = |&q: &u8| ((f32::from(q) * factor + bias).round() as i32).saturating_add(out_zero as i32);
     let elements: Vec<u8> = part.as_slice().map_err(wrap)?.iter().map(|q| convert(q).clamp(0, 255) as u8).collect();
     Value::from_slice(DType::UInt8, part.shape(), &elements).map(Some).map_err(wrap)
 }

@@ -27,7 +27,11 @@ impl Geometry {
         let [out_channels, taps_y, taps_x, depth] = dims(ctx.shape(1)?, "input 1")?;
         let y = Window::new(height, taps_y, options.stride_h, options.dilation_hfactor, options.padding)?;
         let x = Window::new(width, taps_x, options.stride_w, options.dilation_wfactor, options.padding)?;
-        if depth == 0 || in_channels % depth != 0 || out_channels % (in_channels / depth).max(1) != 0 {
+        if depth == 0
+            || in_channels == 0
+            || in_channels % depth != 0
+            || out_channels % (in_channels / depth).max(1) != 0
+        {
             let found = format!("{in_channels} to {out_channels} with filters of {depth}");
             return Err(refuse("channels", found, "whole groups"));
         }

@@ -61,10 +61,12 @@ impl Plan {
             let reduced = axes.contains(&axis);
             let step = if reduced { 0 } else { outputs };
             match dims.last_mut() {
-                Some(last) if (last.1 == 0) == reduced => last.0 *= size,
+                Some(last) if (last.1 == 0) == reduced => last.0 = last.0.saturating_mul(size),
                 _ => dims.push((size, step)),
             }
-            *if reduced { &mut factor } else { &mut outputs } *= size;
+            // Sizes before a zero may have a product beyond any memory.
+            let product: &mut usize = if reduced { &mut factor } else { &mut outputs };
+            *product = product.saturating_mul(size);
         }
         dims.reverse();
         Self { dims, outputs, factor }
