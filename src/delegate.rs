@@ -260,6 +260,10 @@ impl Delegate for GpuDelegate {
             let values = self.handles.collect(&device, &self.memory, handles).await;
             self.note_times();
             values.map_err(|error| {
+                // The interpreter gives the whole delegate up.
+                for slot in &mut report::lock(&self.report).partitions {
+                    slot.failure.get_or_insert_with(|| error.to_string());
+                }
                 let wants_error = self.options.on_device_lost == OnDeviceLost::Error;
                 if wants_error { DelegateError::fatal(error) } else { DelegateError::fallback(error) }
             })

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tflite_wgpu_model::TensorId;
+
 use super::{
     buffers::{DeviceBuffer, Kind},
     executor::Executable,
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    plan::{Slot, Space},
+    plan::{Plan, Slot, Space},
     region::{RegionTensor, Storage},
 };
 
@@ -34,40 +36,7 @@ impl Executable {
     /// [`Error::Internal`] with the first wrong place; when the device fails.
     pub async fn check_sentinels(&self) -> Result<(), Error> {
         let bytes = self.read_arena().await?;
-        let mut slots: Vec<&Slot> = self
-            .plan
-            .slots
-            .iter()
-            .filter(|(id, s)| s.space == Space::Arena && s.root == **id)
-            .map(|(_, s)| s)
-            .collect();
-        slots.sort_by_key(|slot| slot.offset);
-        let mut end = 0;
-        let mut before = "nothing";
-        for slot in slots {
-            self.check_gap(&bytes, end..slot.offset, before)?;
-            let tensor = self.plan.tensor(slot.root);
-            let content = bytes.get(slot.offset..slot.offset + slot.bytes).unwrap_or_default();
-            if let Some(at) = written_padding(tensor, content) {
-                let name = &tensor.name;
-                return Err(Error::Internal(format!(
-                    "tensor \"{name}\" has a padding lane at byte {at} that is not zero"
-                )));
-            }
-            end = slot.offset + slot.bytes;
-            before = &tensor.name;
-        }
-        self.check_gap(&bytes, end..self.plan.arena_bytes, before)
-    }
-
-    fn check_gap(&self, bytes: &[u8], range: std::ops::Range<usize>, before: &str) -> Result<(), Error> {
-        let start = range.start;
-        match bytes.get(range).unwrap_or_default().iter().position(|byte| *byte != FILL) {
-            Some(at) => {
-                Err(Error::Internal(format!("byte {at} behind tensor \"{before}\" (arena {}) was written", start + at)))
-            }
-            None => Ok(()),
-        }
+        first_wrong(&self.plan, &bytes).map_or(Ok(()), |message| Err(Error::Internal(message)))
     }
 
     async fn read_arena(&self) -> Result<Vec<u8>, Error> {
@@ -86,6 +55,30 @@ impl Executable {
             Ok::<_, Error>(view.to_vec())
         })?
     }
+}
+
+/// What is wrong with the arena after a run of a spread plan.
+fn first_wrong(plan: &Plan, arena: &[u8]) -> Option<String> {
+    let is_own = |(id, slot): &(&TensorId, &Slot)| slot.space == Space::Arena && slot.root == **id;
+    let mut slots: Vec<&Slot> = plan.slots.iter().filter(is_own).map(|(_, slot)| slot).collect();
+    slots.sort_by_key(|slot| slot.offset);
+    let gap = |from: usize, to: usize, before: &str| {
+        let written = arena.get(from..to)?.iter().position(|byte| *byte != FILL)?;
+        Some(format!("byte {written} behind {before} was written"))
+    };
+    let (mut end, mut before) = (0, "the arena's beginning");
+    for slot in slots {
+        let tensor = plan.tensor(slot.root);
+        let padding = || {
+            let at = written_padding(tensor, arena.get(slot.offset..slot.offset + slot.bytes)?)?;
+            Some(format!("byte {at} of tensor \"{}\" is padding and not zero", tensor.name))
+        };
+        if let Some(wrong) = gap(end, slot.offset, before).or_else(padding) {
+            return Some(wrong);
+        }
+        (end, before) = (slot.offset + slot.bytes, &tensor.name);
+    }
+    gap(end, plan.arena_bytes, before)
 }
 
 /// The first byte of a padding lane that is not zero (of either sign).
@@ -113,17 +106,47 @@ mod tests {
     use tflite_wgpu_model::DType;
 
     use super::*;
+    use crate::{
+        ops::LowerError,
+        plan::{self, Border},
+        region::Region,
+        tuning::{AdapterClass, Tuning},
+    };
+
+    fn tensor(dims: &[usize], storage: Storage) -> RegionTensor {
+        let (name, dims) = ("t".to_owned(), dims.to_vec());
+        RegionTensor { name, dtype: DType::Float32, dims, constant: None, quant: None, storage }
+    }
+
+    #[test]
+    fn writes_beside_tensors_are_found() -> Result<(), LowerError> {
+        let id = TensorId(0);
+        let tensors = vec![tensor(&[3, 5], Storage::F32)];
+        let region = Region { tensors, inputs: vec![id], outputs: vec![id], ..Region::default() };
+        let border = Border { host_outputs: vec![id], ..Border::default() };
+        let mut plan = plan::plan(region, &border, &Tuning::of(AdapterClass::Lavapipe, false, true))?;
+        plan.spread();
+        let mut arena = vec![FILL; plan.arena_bytes];
+        for slot in plan.slots.values() {
+            arena[slot.offset..slot.offset + slot.bytes].fill(0);
+        }
+        assert_eq!(first_wrong(&plan, &arena), None);
+        for slot in plan.slots.values() {
+            for at in [slot.offset - 1, slot.offset + slot.bytes] {
+                let mut wrong = arena.clone();
+                wrong[at] = 0;
+                assert!(first_wrong(&plan, &wrong).is_some_and(|text| text.contains("was written")), "byte {at}");
+            }
+        }
+        let texels = plan.slots[&id];
+        // The sixth of eight lanes.
+        arena[texels.offset + 5 * 4 + 1] = 1;
+        assert!(first_wrong(&plan, &arena).is_some_and(|text| text.contains("padding")));
+        Ok(())
+    }
 
     #[test]
     fn padding_that_is_not_zero_is_found() {
-        let tensor = |dims: &[usize], storage| RegionTensor {
-            name: "t".to_owned(),
-            dtype: DType::Float32,
-            dims: dims.to_vec(),
-            constant: None,
-            quant: None,
-            storage,
-        };
         let f32 = tensor(&[2, 3], Storage::F32);
         let mut bytes = vec![0u8; 32];
         bytes[0..12].fill(1);
