@@ -9,8 +9,14 @@ const PURE_TESTS: [&str; 4] = ["shaders", "variants", "plans", "properties"];
 const NO_ADAPTER: &str = "no_adapter";
 
 /// Environment variables that a leg sets or clears, so that the caller's never leak into one.
-pub const CONTROLLED: [&str; 5] =
-    ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "TFLITE_WGPU_LIMITS", "TFLITE_WGPU_REDUCED", "TFLITE_WGPU_REQUIRE_GPU"];
+pub const CONTROLLED: [&str; 6] = [
+    "VK_DRIVER_FILES",
+    "VK_ICD_FILENAMES",
+    "TFLITE_WGPU_LIMITS",
+    "TFLITE_WGPU_REDUCED",
+    "TFLITE_WGPU_FULL",
+    "TFLITE_WGPU_REQUIRE_GPU",
+];
 
 /// A driver's ICD file, or one line why there is none.
 pub type Driver = Result<PathBuf, String>;
@@ -58,10 +64,13 @@ pub fn choose(facts: &Facts) -> Vec<Leg> {
 fn workspace(facts: &Facts) -> Leg {
     let mut run = Run::default();
     run.require_adapter(facts);
+    if facts.full {
+        run.set("TFLITE_WGPU_FULL", "1");
+    }
     let (name, left_out) = match &facts.lavapipe {
         Ok(icd) => {
             run.set("VK_DRIVER_FILES", icd);
-            ("lavapipe", None)
+            ("lavapipe", (!facts.full).then_some("kernels' variants of four classes of adapters"))
         }
         Err(_) => ("workspace", Some("lavapipe: it is not installed")),
     };
@@ -191,6 +200,9 @@ mod tests {
         let full = choose(&facts);
         assert!(full.iter().all(|leg| variable(leg, "TFLITE_WGPU_REDUCED").is_none()));
         assert!(full.iter().all(|leg| leg.left_out.is_none()));
+        assert!(
+            variable(&full[0], "TFLITE_WGPU_FULL").is_some() && variable(&reduced[0], "TFLITE_WGPU_FULL").is_none()
+        );
     }
 
     #[test]
