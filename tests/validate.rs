@@ -177,3 +177,20 @@ fn values_that_stay_on_the_device_are_validated_too() -> TestResult {
     assert_eq!(checked, [Some(3), Some(3)]);
     Ok(())
 }
+
+#[test]
+fn the_command_line_tells_what_was_compared() -> TestResult {
+    let Some(_) = device()? else { return Ok(()) };
+    let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/digits/digits_f32.tflite");
+    for (validate, expected) in [("first", Some(1)), ("off", None)] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tflite-wgpu"));
+        command.args(["run", digits, "--random", "--device", "gpu", "--validate", validate, "--json"]);
+        let output = command.output()?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let validation = &json["validation"];
+        assert_eq!(validation["checked"].as_u64(), expected, "{validation}");
+        assert_eq!(validation["failed"].as_u64(), expected.map(|_| 0), "{validation}");
+    }
+    Ok(())
+}

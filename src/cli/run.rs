@@ -10,7 +10,7 @@ use tflite_wgpu::{Model, Value, options::DeviceChoice};
 
 use super::{
     entry::{Entry, Port},
-    failure::{InFile, Res},
+    failure::{Failure, InFile, Res},
     inputs::{InputArgs, Missing},
     labels::{self, Class},
     options::RunOptions,
@@ -74,7 +74,10 @@ pub fn run(args: &Args, json: bool) -> Res<()> {
     } else {
         render::print(&as_text(&session, &loaded, invoke_ms, &shown, &files))?;
     }
-    Ok(())
+    match loaded.report().validation().and_then(|validation| validation.difference) {
+        Some(difference) => Err(Failure::new(format!("{difference}, by the reference"))).in_file(&args.model),
+        None => Ok(()),
+    }
 }
 
 /// An output with what is shown of it.
@@ -108,6 +111,11 @@ fn as_text(session: &Session, loaded: &Loaded, invoke_ms: f64, outputs: &[Shown<
     let partitions = render::count(partitions, "partition");
     text.push_str(&format!("{gpu} of {} on the GPU in {partitions}, {invoke_ms:.1} ms\n", render::count(all, "node")));
     loaded.fallbacks().iter().for_each(|why| text.push_str(&format!("the CPU took over: {why}\n")));
+    if let Some(validation) = loaded.report().validation() {
+        let worst = validation.worst.map_or(String::new(), |worst| format!(", largest error {:.3e}", worst.max_abs));
+        let (checked, failed) = (validation.checked, validation.failed);
+        text.push_str(&format!("compared with the reference: {checked} times, {failed} failed{worst}\n"));
+    }
     for (i, Shown { port, value, classes }) in outputs.iter().enumerate() {
         let shape = render::dims(value.shape());
         text.push_str(&format!("output {i} {:?} {} {shape}{}\n", port.name, value.dtype(), extent(value)));
@@ -181,6 +189,12 @@ fn as_json(
         "partitions": loaded.report().partitions.len(),
         "fallbacks": loaded.fallbacks(),
         "invoke_ms": invoke_ms,
+        "validation": loaded.report().validation().map(|validation| json!({
+            "checked": validation.checked,
+            "failed": validation.failed,
+            "max_abs": validation.worst.map(|worst| worst.max_abs),
+            "difference": validation.difference.map(|difference| difference.to_string()),
+        })),
         "outputs": outputs.iter().enumerate().map(output).collect::<Vec<_>>(),
     })
 }

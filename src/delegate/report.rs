@@ -138,6 +138,18 @@ impl PartitionReport {
 }
 
 impl Report {
+    /// What validation while running has found in all partitions; none before the first comparison.
+    pub fn validation(&self) -> Option<Validation> {
+        let mut found = self.partitions.iter().filter_map(|partition| partition.validation.clone());
+        let first = found.next()?;
+        Some(found.fold(first, |sum, next| Validation {
+            checked: sum.checked + next.checked,
+            failed: sum.failed + next.failed,
+            worst: [sum.worst, next.worst].into_iter().flatten().max_by(|a, b| a.max_abs.total_cmp(&b.max_abs)),
+            difference: sum.difference.or(next.difference),
+        }))
+    }
+
     /// Nodes of the file on the GPU.
     pub fn gpu_nodes(&self) -> usize {
         self.partitions.iter().filter(|p| p.failure.is_none()).map(|partition| partition.nodes.len()).sum()
