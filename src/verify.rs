@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, PoisonError, Weak};
 
-use tflite_wgpu_fallback::{Interpreter, Model, Value};
+use tflite_wgpu_fallback::{Interpreter, InterpreterBuilder, Model, Value};
 use tflite_wgpu_model::{NodeId, SubgraphId, TensorId};
 
 use crate::{
@@ -183,8 +183,8 @@ pub fn invoke(interpreter: &mut Interpreter, call: &Call<'_>) -> Result<Vec<(Str
     names.into_iter().map(|name| Ok((name.clone(), runner.output(&name)?.clone()))).collect()
 }
 
-/// Runs a call on both sides and compares the outputs, then every step of the plans. `done` is told how many steps of
-/// how many are checked.
+/// Runs a call on both sides and compares the outputs, then every step of the plans. `configure`
+/// completes both interpreters' builders; `done` is told how many steps of how many are checked.
 ///
 /// # Errors
 /// When the model cannot run on the CPU, or the device fails. A result that is wrong is no error.
@@ -192,14 +192,11 @@ pub fn verify(
     model: &Model,
     device: &Arc<GpuDevice>,
     options: &DelegateOptions,
-    threads: Option<usize>,
+    configure: impl Fn(InterpreterBuilder) -> InterpreterBuilder,
     call: &Call<'_>,
     mut done: impl FnMut(usize, usize),
 ) -> Result<Verification, Error> {
-    let builder = || {
-        let builder = Interpreter::builder(model);
-        threads.into_iter().fold(builder, |builder, threads| builder.threads(threads))
-    };
+    let builder = || configure(Interpreter::builder(model));
     let mut reference = builder().preserve_all_tensors(true).build()?;
     let expected = invoke(&mut reference, call)?;
     // A device that fails must not pass because the CPU has taken over.

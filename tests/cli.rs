@@ -32,7 +32,8 @@ fn classify(kind: &str, tolerance: f64, options: &[&str]) -> TestResult {
 #[test]
 fn digits_are_classified_on_the_cpu() -> TestResult {
     classify("f32", 1e-5, &["--device", "cpu"])?;
-    classify("f16", 1e-5, &["--device", "cpu"])
+    classify("f16", 1e-5, &["--device", "cpu"])?;
+    classify("int8", 0.01, &["--device", "cpu"])
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn measure(args: &Args, path: &Path, session: &Session) -> Res<Measured> {
     let model = open_model(path)?;
     let read_ms = ms(begin);
     let entry = Entry::of(&model, args.inputs.signature())?;
-    let inputs = args.inputs.values(&entry, Missing::Random)?;
+    let inputs = args.inputs.values(&entry, Missing::Random(session.memory_limit()))?;
     let mut cold = start(session, &model, &entry, &inputs)?;
     let bar = progress::bar(args.warmup + args.runs, &path.display().to_string());
     let mut invoke = || -> Res<f64> {

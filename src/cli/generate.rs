@@ -15,8 +15,13 @@ const WORDS: [&str; 4] = ["hello world", "the quick brown fox", "", "a"];
 
 /// A value for an input. Floats lie in the range that the metadata give, else in -1 to 1; indices are 0 or 1, so that
 /// they exist in any table; quantised integers take their whole range.
-pub fn random(port: &Port, dims: &[usize], seed: u32) -> Res<Value> {
+pub fn random(port: &Port, dims: &[usize], seed: u32, limit: usize) -> Res<Value> {
     let count = element_count(dims).ok_or_else(|| Failure::new(format!("shape {dims:?} is too large")))?;
+    let bytes = Value::bytes_of(port.dtype, dims)?;
+    if bytes > limit {
+        let what = format!("input {:?} of {bytes} bytes exceeds the memory limit {limit}", port.name);
+        return Err(Failure::new(what));
+    }
     let mut value = Value::zeros(port.dtype, dims)?;
     let unit = |i: usize| f64::from(hash(i, seed) >> 8) / 16_777_216.0;
     let (low, high) = range(port);

@@ -45,8 +45,8 @@ pub struct InputArgs {
 pub enum Missing {
     /// It is an error.
     Refused,
-    /// They get random values.
-    Random,
+    /// They get random values, of up to so many bytes each.
+    Random(usize),
 }
 
 impl InputArgs {
@@ -68,8 +68,8 @@ impl InputArgs {
         for (i, ((port, shape), file)) in entry.inputs.iter().zip(&shapes).zip(files).enumerate() {
             let value = match file {
                 Some(file) => self.read(port, i, shape, &file).in_file(&file)?,
-                None if missing == Missing::Random => {
-                    generate::random(port, &closed(port, shape), self.seed + i as u32)?
+                None if let Missing::Random(limit) = missing => {
+                    generate::random(port, &closed(port, shape), self.seed.wrapping_add(i as u32), limit)?
                 }
                 None => {
                     let what = format!("{} {} {shape}", port.describe("input", i), port.dtype);

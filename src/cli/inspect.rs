@@ -74,7 +74,7 @@ pub fn run(args: &Args, json: bool) -> Res<()> {
 fn plan(args: &Args, program: &Program) -> Res<(Session, Loaded, Option<String>)> {
     let model = Model::new(program.clone()).in_file(&args.model)?;
     let entry = Entry::of(&model, args.inputs.signature()).in_file(&args.model)?;
-    let inputs = args.inputs.values(&entry, Missing::Random)?;
+    let inputs = args.inputs.values(&entry, Missing::Random(args.run.memory_limit())).in_file(&args.model)?;
     let session = Session::open(&args.run, DeviceChoice::Auto)?;
     let mut loaded = session.load(&model).in_file(&args.model)?;
     let failure = entry.invoke(&mut loaded.interpreter, &inputs).err().map(|failure| failure.to_string());

@@ -6,7 +6,10 @@ use clap::{
     Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches,
     error::{Error, ErrorKind},
 };
-use tflite_wgpu::options::{DelegateOptions, DeviceChoice, KEYS};
+use tflite_wgpu::{
+    InterpreterBuilder,
+    options::{DelegateOptions, DeviceChoice, KEYS},
+};
 
 const HEADING: &str = "Where it runs";
 
@@ -18,11 +21,25 @@ static FLAGS: LazyLock<Vec<String>> = LazyLock::new(|| KEYS.iter().map(|(key, _)
 pub struct RunOptions {
     options: DelegateOptions,
     device_given: bool,
-    /// Threads that a CPU kernel may use.
-    pub threads: Option<usize>,
+    threads: Option<usize>,
+    memory_limit: Option<usize>,
 }
 
+/// Memory that tensors may take unless `--memory-limit` says otherwise.
+const MEMORY_LIMIT: usize = usize::MAX >> usize::BITS.saturating_sub(33);
+
 impl RunOptions {
+    /// Bytes that tensors may take.
+    pub fn memory_limit(&self) -> usize {
+        self.memory_limit.unwrap_or(MEMORY_LIMIT)
+    }
+
+    /// An interpreter's builder with what the options say of it.
+    pub fn configure(&self, builder: InterpreterBuilder) -> InterpreterBuilder {
+        let builder = builder.memory_limit_bytes(self.memory_limit());
+        self.threads.into_iter().fold(builder, |builder, threads| builder.threads(threads))
+    }
+
     /// The delegate's options, with a device of the command's own if none is given.
     pub fn delegate(&self, device: DeviceChoice) -> DelegateOptions {
         let mut options = self.options.clone();
@@ -45,9 +62,11 @@ impl Args for RunOptions {
         let pairs = Arg::new("option").short('o').long("option").value_name("KEY=VALUE").action(ArgAction::Append);
         let threads = Arg::new("threads").long("threads").alias("num_threads").value_name("N");
         let threads = threads.value_parser(clap::value_parser!(u16).range(1..));
+        let limit = Arg::new("memory_limit").long("memory-limit").value_name("SIZE").value_parser(size);
         command
             .arg(pairs.help("The same by key, several times").help_heading(HEADING))
             .arg(threads.help("Threads of the CPU's kernels").help_heading(HEADING))
+            .arg(limit.help("Bytes that tensors may take, such as 512M; 8G by default").help_heading(HEADING))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -68,13 +87,26 @@ impl FromArgMatches for RunOptions {
             }
         }
         let threads = matches.get_one::<u16>("threads").map(|&n| usize::from(n));
-        Ok(Self { options, device_given, threads })
+        let memory_limit = matches.get_one::<usize>("memory_limit").copied();
+        Ok(Self { options, device_given, threads, memory_limit })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// A number of bytes, perhaps with K, M or G.
+fn size(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.char_indices().next_back() {
+        Some((at, 'K' | 'k')) => (text.get(..at), 1usize << 10),
+        Some((at, 'M' | 'm')) => (text.get(..at), 1 << 20),
+        Some((at, 'G' | 'g')) => (text.get(..at), 1 << 30),
+        _ => (Some(text), 1),
+    };
+    let number = digits.and_then(|digits| digits.parse::<usize>().ok());
+    number.and_then(|n| n.checked_mul(unit)).ok_or_else(|| "expected a size such as 512M".to_owned())
 }
 
 fn capitalised(text: &str) -> String {
@@ -101,6 +133,8 @@ mod tests {
         assert_eq!(flags.options, keys.options);
         assert_eq!(flags.options.validate, Validate::Every(2));
         assert_eq!(flags.threads, Some(3));
+        assert_eq!(parse(&["--memory-limit", "3M"])?.memory_limit(), 3 << 20);
+        assert_eq!(parse(&[])?.memory_limit(), (8 << 30) - 1);
         Ok(())
     }
 
@@ -118,5 +152,6 @@ mod tests {
         assert!(text.contains("precision") && text.contains("f64") && text.contains("f16 or f32"), "{text}");
         assert!(parse(&["-o", "colour=red"]).is_err());
         assert!(parse(&["--threads", "0"]).is_err());
+        assert!(parse(&["--memory-limit", "3MB"]).is_err());
     }
 }

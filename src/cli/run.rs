@@ -50,8 +50,8 @@ pub fn run(args: &Args, json: bool) -> Res<()> {
     let given = args.labels.as_deref().map(labels::read).transpose()?;
     let model = open_model(&args.model)?;
     let entry = Entry::of(&model, args.inputs.signature()).in_file(&args.model)?;
-    let missing = if args.random { Missing::Random } else { Missing::Refused };
-    let inputs = args.inputs.values(&entry, missing)?;
+    let missing = if args.random { Missing::Random(args.run.memory_limit()) } else { Missing::Refused };
+    let inputs = args.inputs.values(&entry, missing).in_file(&args.model)?;
     let session = Session::open(&args.run, DeviceChoice::Auto)?;
     let mut loaded = session.load(&model).in_file(&args.model)?;
     let start = Instant::now();
@@ -125,7 +125,7 @@ fn as_text(session: &Session, loaded: &Loaded, invoke_ms: f64, outputs: &[Shown<
                 vec![format!("{:.4}", class.score), class.index.to_string(), label]
             };
             text.push_str(&render::table(&classes.iter().map(row).collect::<Vec<_>>()));
-        } else if value.len() <= MOST_ELEMENTS {
+        } else if (1..=MOST_ELEMENTS).contains(&value.len()) {
             text.push_str(&format!("  {}\n", elements(value)));
         }
     }

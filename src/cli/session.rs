@@ -6,7 +6,7 @@ use std::{
 };
 
 use tflite_wgpu::{
-    DelegateOptions, GpuDelegate, Interpreter, Model, Report,
+    DelegateOptions, GpuDelegate, Interpreter, InterpreterBuilder, Model, Report,
     gpu::GpuDevice,
     model::Program,
     options::{DeviceChoice, Precision},
@@ -20,7 +20,7 @@ use super::{
 /// The device of this process and what runs on it.
 pub struct Session {
     pub options: DelegateOptions,
-    pub threads: Option<usize>,
+    run: RunOptions,
     pub device: Option<Arc<GpuDevice>>,
 }
 
@@ -36,7 +36,7 @@ impl Session {
         let options = run.delegate(device);
         // It says so, once, when everything runs on the CPU for want of an adapter.
         let device = GpuDelegate::new(options.clone())?.device().cloned();
-        Ok(Self { options, threads: run.threads, device })
+        Ok(Self { options, run: run.clone(), device })
     }
 
     /// An interpreter of a model on this session's device.
@@ -46,10 +46,7 @@ impl Session {
 
     /// As [`Session::load`], with other options.
     pub fn load_with(&self, model: &Model, options: &DelegateOptions) -> Res<Loaded> {
-        let mut builder = Interpreter::builder(model);
-        if let Some(threads) = self.threads {
-            builder = builder.threads(threads);
-        }
+        let mut builder = self.configure(Interpreter::builder(model));
         let mut report = None;
         if let Some(device) = &self.device {
             let delegate = GpuDelegate::with_device(Arc::clone(device), options.clone());
@@ -57,6 +54,16 @@ impl Session {
             builder = builder.delegate(Box::new(delegate));
         }
         Ok(Loaded { interpreter: builder.build()?, report })
+    }
+
+    /// An interpreter's builder with threads and memory limit.
+    pub fn configure(&self, builder: InterpreterBuilder) -> InterpreterBuilder {
+        self.run.configure(builder)
+    }
+
+    /// Bytes that tensors may take.
+    pub fn memory_limit(&self) -> usize {
+        self.run.memory_limit()
     }
 
     /// The precision in the option's words.

@@ -108,11 +108,12 @@ fn models(paths: &[PathBuf]) -> Res<Vec<PathBuf>> {
 fn one(args: &Args, path: &Path, session: &Session) -> Res<Outcome> {
     let model = open_model(path)?;
     let entry = Entry::of(&model, args.inputs.signature())?;
-    let inputs = args.inputs.values(&entry, Missing::Random)?;
+    let inputs = args.inputs.values(&entry, Missing::Random(session.memory_limit()))?;
     let Some(device) = &session.device else { return Ok(Outcome::Nothing(Verification::default())) };
     let bar = progress::bar(0, &path.display().to_string());
     let call = entry.call(&inputs);
-    let found = verify::verify(&model, device, &session.options, session.threads, &call, |done, all| {
+    let configure = |builder| session.configure(builder);
+    let found = verify::verify(&model, device, &session.options, configure, &call, |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     });

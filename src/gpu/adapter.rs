@@ -38,6 +38,13 @@ impl std::fmt::Display for AdapterSummary {
     }
 }
 
+impl AdapterSummary {
+    /// The name; a software adapter is called one.
+    pub fn label(&self) -> String {
+        if self.software { format!("{} (a software adapter)", self.name) } else { self.name.clone() }
+    }
+}
+
 /// Which adapter to use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AdapterChoice {
@@ -93,7 +100,7 @@ fn instance() -> wgpu::Instance {
 /// [`Error::NoAdapter`], with what is there instead.
 pub async fn choose(choice: &AdapterChoice) -> Result<(AdapterSummary, wgpu::Adapter), Error> {
     let found = adapters().await;
-    let names: Vec<String> = found.iter().map(|(summary, _)| summary.name.clone()).collect();
+    let names: Vec<String> = found.iter().map(|(summary, _)| summary.label()).collect();
     let position = match choice {
         AdapterChoice::Best => Some(0),
         AdapterChoice::Index(index) => Some(*index),
@@ -106,9 +113,11 @@ pub async fn choose(choice: &AdapterChoice) -> Result<(AdapterSummary, wgpu::Ada
     let chosen = position.and_then(|position| found.into_iter().nth(position));
     chosen.ok_or_else(|| {
         Error::NoAdapter(if names.is_empty() {
-            "none found".to_owned()
+            let backends = wgpu::Instance::enabled_backend_features();
+            let names: Vec<String> = backends.iter_names().map(|(name, _)| name.to_lowercase()).collect();
+            format!("looked for {choice} of {}, none found", names.join(", "))
         } else {
-            format!("none matches {choice}; there are {}", names.join(", "))
+            format!("looked for {choice}, there are {}", names.join(", "))
         })
     })
 }

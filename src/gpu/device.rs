@@ -121,7 +121,7 @@ impl GpuDevice {
         };
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) =
-            opened.map_err(|error| Error::Device { adapter: summary.name.clone(), message: error.to_string() })?;
+            opened.map_err(|error| Error::Device { adapter: summary.label(), message: error.to_string() })?;
         let faults = Arc::new(Faults::default());
         faults.listen(&device);
         let mut opened = Self::new(summary, tuning, device, queue, faults);
@@ -193,7 +193,7 @@ impl GpuDevice {
 
     /// The error of a call that failed.
     pub(super) fn failed(&self, message: impl std::fmt::Display) -> Error {
-        Error::Failed { adapter: self.summary.name.clone(), message: message.to_string() }
+        Error::Failed { adapter: self.summary.label(), message: message.to_string() }
     }
 
     /// The device's loss, or the first failure since the last check that no call has returned.
@@ -201,7 +201,7 @@ impl GpuDevice {
     /// # Errors
     /// [`Error::Lost`] or [`Error::Failed`].
     pub fn check(&self) -> Result<(), Error> {
-        let adapter = self.summary.name.clone();
+        let adapter = self.summary.label();
         match (self.faults.lost.get(), self.faults.take()) {
             (Some(message), _) => Err(Error::Lost { adapter, message: message.clone() }),
             (None, Some(message)) => Err(Error::Failed { adapter, message }),

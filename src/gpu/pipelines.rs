@@ -133,10 +133,8 @@ impl Pipelines {
     }
 
     fn make(&self, device: &GpuDevice, step: &Step) -> Result<Pipeline, Error> {
-        let missing = || Error::Failed {
-            adapter: device.summary.name.clone(),
-            message: format!("kernel {} has no row", step.kernel),
-        };
+        let missing =
+            || Error::Failed { adapter: device.summary.label(), message: format!("kernel {} has no row", step.kernel) };
         let row = kernels::row(step.kernel).ok_or_else(missing)?;
         let text = kernels::render(row, &step.variant, device.tuning.dialect)?;
         let slots = slots(row, &step.variant);
