@@ -11,13 +11,21 @@ fn op_sign(v: vec4<f32>) -> vec4<f32> { return sign(v); }
 fn op_sqrt(v: vec4<f32>) -> vec4<f32> { return sqrt(v); }
 fn op_square(v: vec4<f32>) -> vec4<f32> { return v * v; }
 
-// v less its multiple of 2π, which is taken off in three parts of few bits: built-ins are exact near zero only.
-fn turn(v: vec4<f32>) -> vec4<f32> {
-    let k = round(v * 0.15915494);
-    return ((v - k * 6.28125) - k * 0.0019340515) - k * 1.2553283e-6;
+// sin(v + shift · π/2). The built-ins are off by 2e-4 on some adapters. v less its multiple of π/2, which is taken off
+// in three parts of few bits, lies within ±π/4, where polynomials serve; the multiple chooses which, and the sign.
+fn op_quarter_turns(v: vec4<f32>, shift: i32) -> vec4<f32> {
+    let k = round(v * 0.63661977);
+    let r = ((v - k * 1.5703125) - k * 0.00048375129699707) - k * 7.5497899487686e-8;
+    let z = r * r;
+    let sine = r + r * z * (-0.16666655 + z * (0.0083321609 - z * 0.00019515296));
+    let cosine = 1.0 - 0.5 * z + z * z * (0.041666646 + z * (-0.0013887316 + z * 0.000024433157));
+    let quarter = vec4<i32>(k) + vec4<i32>(shift);
+    let even = (quarter & vec4<i32>(1)) == vec4<i32>(0);
+    let value = select(cosine, sine, even);
+    return select(value, -value, (quarter & vec4<i32>(2)) != vec4<i32>(0));
 }
-fn op_sin(v: vec4<f32>) -> vec4<f32> { return sin(turn(v)); }
-fn op_cos(v: vec4<f32>) -> vec4<f32> { return cos(turn(v)); }
+fn op_sin(v: vec4<f32>) -> vec4<f32> { return op_quarter_turns(v, 0); }
+fn op_cos(v: vec4<f32>) -> vec4<f32> { return op_quarter_turns(v, 1); }
 
 // v = m · 2^e with m in [√½, √2); ln m = 2 artanh((m − 1) / (m + 1)). The built-in's absolute error is too large near 1;
 // it serves zero, negative numbers and what is not finite.
