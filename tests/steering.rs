@@ -157,3 +157,40 @@ fn nothing_is_computed_without_elements() -> TestResult {
     }
     Ok(())
 }
+
+/// A variable takes a result of the GPU and gives it back in the next round, as another tensor.
+#[test]
+fn results_come_back_through_variables() -> TestResult {
+    let assign = |graph: &mut GraphBuilder, handle, value| {
+        let (inputs, none) = (vec![Some(handle), Some(value)], Vec::new());
+        graph.node(Node { op: Op::AssignVariable, version: 1, inputs, outputs: none.clone(), intermediates: none });
+    };
+    let name = VarHandleOptions { shared_name: "state".into(), ..VarHandleOptions::default() };
+    let mut first = GraphBuilder::new();
+    let handle = first.op(Op::VarHandle(name.clone()), &[], &[("handle", DType::Resource, &[])]);
+    let zeros = first.constant_f32("zeros", &[2, 3], &[0.0; 6]);
+    assign(&mut first, handle, zeros);
+    let mut graph = GraphBuilder::new();
+    let x = graph.input("x", F, &[2, 3]);
+    graph.op_multi(Op::CallOnce(CallOnceOptions { init_subgraph_index: 1 }), &[], &[]);
+    let handle = graph.op(Op::VarHandle(name), &[], &[("handle", DType::Resource, &[])]);
+    let old = graph.op(Op::ReadVariable, &[Some(handle)], &[("old", F, &[2, 3])]);
+    let sum = graph.op(Op::Add(AddOptions::default()), &[Some(old), Some(x)], &[("sum", F, &[])]);
+    assign(&mut graph, handle, sum);
+    let y = graph.op(Op::Tanh, &[Some(sum)], &[("y", F, &[])]);
+    graph.output(y);
+    let program = ModelBuilder::new().subgraph(graph).subgraph(first).program();
+    let Some(device) = common::device()? else { return Ok(()) };
+    let model = Model::new(program)?;
+    let delegate = GpuDelegate::with_device(device, DelegateOptions::parse(["device=gpu", "precision=f32"])?);
+    let mut gpu = Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
+    let x = Value::f32(&[2, 3], &[0.0, 0.25, -0.25, 0.5, 1.0, -1.0])?;
+    for round in 1..=3 {
+        let found = run_with(&mut gpu, std::slice::from_ref(&x))?;
+        let expected: Vec<f32> = x.as_slice::<f32>()?.iter().map(|v| (v * round as f32).tanh()).collect();
+        compare::compare(&Value::f32(&[2, 3], &expected)?, &found[0], &compare::F32)
+            .map_err(|e| format!("round {round}: {e}"))?;
+        assert!(gpu.fallbacks().is_empty(), "{:?}", gpu.fallbacks());
+    }
+    Ok(())
+}

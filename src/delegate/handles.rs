@@ -83,6 +83,14 @@ impl Handles {
         handle
     }
 
+    /// Whether a value lies on the device as a region's tensor does. One that came through a variable or another
+    /// subgraph may not: it was only read back, or is stored otherwise.
+    pub fn holds(&self, handle: Handle, tensor: &RegionTensor) -> bool {
+        let Some(held) = self.held.get(&handle).filter(|held| held.buffer.is_some()) else { return false };
+        let of = |tensor: &RegionTensor| (tensor.storage, tensor.dtype, tensor.texels());
+        of(&held.tensor) == of(tensor)
+    }
+
     /// Forgets a handle.
     pub fn release(&mut self, handle: Handle) {
         self.held.remove(&handle);

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, Weak},
 };
 
-use tflite_wgpu_fallback::{Handle, Input, PartitionInput, PartitionIo};
+use tflite_wgpu_fallback::{Handle, Input, PartitionInput, PartitionIo, Value};
 use tflite_wgpu_model::{DType, TensorId};
 
 use super::{
@@ -123,7 +123,8 @@ impl GpuDelegate {
             true => Some(self.host_inputs(index, io).await?),
             false => None,
         };
-        let handles = self.submit(index, io, &border)?;
+        let brought = self.bring(index, io, &border).await?;
+        let handles = self.submit(index, io, &border, &brought)?;
         if self.options.sentinels
             && let Some(ready) = &self.prepared(index)?.ready
         {
@@ -145,12 +146,30 @@ impl GpuDelegate {
         Ok(())
     }
 
+    /// Values of inputs that are known by a handle, but do not lie on the device as the partition reads them.
+    async fn bring(
+        &self,
+        index: usize,
+        io: &dyn PartitionIo,
+        border: &Border,
+    ) -> Result<HashMap<TensorId, Value>, Error> {
+        let device = self.opened()?;
+        let mut brought = HashMap::new();
+        for &id in self.prepared(index)?.region.inputs.iter().filter(|id| !border.device_inputs.contains(id)) {
+            let Some(Input::Handle(handle)) = io.input(id) else { continue };
+            let mut values = self.handles.collect(&device, &self.memory, &[handle]).await?;
+            brought.insert(id, values.pop().ok_or_else(|| internal(index))?);
+        }
+        Ok(brought)
+    }
+
     /// Submits a partition; gives its outputs, which are on their way.
     fn submit(
         &mut self,
         index: usize,
         io: &dyn PartitionIo,
         border: &Border,
+        brought: &HashMap<TensorId, Value>,
     ) -> Result<Vec<(TensorId, Handle)>, Error> {
         let device = self.opened()?;
         let prepared = self.parts.get(index).and_then(|part| part.prepared.as_ref()).ok_or_else(|| internal(index))?;
@@ -170,7 +189,7 @@ impl GpuDelegate {
         }
         let pending = ready.executable.submit(|id| match io.input(id) {
             Some(Input::Host(value)) => Some(value),
-            _ => None,
+            _ => brought.get(&id),
         })?;
         let readback = Readback::new(&ready.executable, pending);
         let mut handles = Vec::with_capacity(prepared.region.outputs.len());
@@ -204,7 +223,10 @@ impl GpuDelegate {
     fn border(&self, index: usize, io: &dyn PartitionIo) -> Result<Border, Error> {
         let part = self.part(index)?;
         let region = &self.prepared(index)?.region;
-        let on_device = |id: &TensorId| matches!(io.input(*id), Some(Input::Handle(_)));
+        let on_device = |id: &TensorId| match io.input(*id) {
+            Some(Input::Handle(handle)) => self.handles.holds(handle, region.tensor(*id)),
+            _ => false,
+        };
         let mut border =
             Border { device_inputs: region.inputs.iter().copied().filter(on_device).collect(), ..Border::default() };
         for &id in &region.outputs {
