@@ -61,6 +61,8 @@ pub enum Reason {
     },
     /// Control flow, variables, strings: the interpreter's.
     HostOwned,
+    /// Its results are constants, which the CPU or the caller reads: nobody on the GPU has a use for them.
+    Constant,
     /// The device failed on it.
     Device(String),
 }
@@ -86,6 +88,7 @@ impl fmt::Display for Reason {
             }
             Self::SoftwareAdapter => f.write_str("the adapter is a software one, slower than the CPU's own kernels"),
             Self::SmallPartition { nodes } => write!(f, "partition of {nodes} nodes is left out by an option"),
+            Self::Constant => f.write_str("a constant that only the CPU or the caller reads"),
             Self::HostOwned => f.write_str("runs in the interpreter (control flow, variables or strings)"),
             Self::Device(message) => write!(f, "the device failed: {message}"),
         }

@@ -42,6 +42,9 @@ struct Args {
     /// Further options of the delegate, key=value.
     #[arg(long = "option")]
     options: Vec<String>,
+    /// Also writes what stays on the CPU to this file, with reasons: pack cases of floats, or networks.
+    #[arg(long)]
+    cpu_list: Option<PathBuf>,
     /// Folder for results.
     #[arg(long)]
     dump: PathBuf,
@@ -78,6 +81,10 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         "adapter": session.adapter(),
         key: rows,
     });
+    if let Some(file) = &args.cpu_list {
+        let rows = |key: &str| results[key].as_array().map(Vec::as_slice).unwrap_or_default();
+        std::fs::write(file, packs::cpu_cases(rows("cases")) + &models::cpu_networks(rows("models")))?;
+    }
     std::fs::write(args.dump.join("results.json"), serde_json::to_vec(&results)?)?;
     Ok(())
 }

@@ -38,6 +38,16 @@ pub fn run(folder: &Path, only: &[String], session: &Session, dump: &Path) -> Re
     Ok(rows)
 }
 
+/// Networks that ran with nodes on the CPU: name, nodes on the GPU, nodes and reasons, a line each.
+pub fn cpu_networks(rows: &[Json]) -> String {
+    let part = |row: &&Json| row["status"] == "ran" && row["case"] == 0 && row["delegated"] != row["nodes"];
+    let word = |row: &Json, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    let line = |row: &Json| {
+        format!("{}\t{}\t{}\t{}\n", word(row, "model"), row["delegated"], row["nodes"], word(row, "message"))
+    };
+    rows.iter().filter(part).map(line).collect()
+}
+
 fn row(name: &str, i: usize, case: &Json, session: &Session, folder: &Path, out: &Path) -> Json {
     let mut message = String::new();
     let file = folder.join(format!("{name}.tflite"));
@@ -78,7 +88,7 @@ fn one(file: &Path, case: &Json, session: &Session, out: &Path, message: &mut St
             files::dump(&out.join(format!("check_{id}")), value)?;
         }
     }
-    *message = loaded.fallback_message();
+    *message = loaded.cpu_message();
     Ok(loaded.counts())
 }
 

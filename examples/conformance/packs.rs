@@ -42,12 +42,21 @@ pub fn run(folder: &Path, ops: &[String], session: &Session, dump: &Path) -> Res
                 ending.message = message;
             }
             rows.push(json!({
-                "op": op, "case": name, "status": ending.status, "message": ending.message,
+                "op": op, "case": name, "class": case["class"], "status": ending.status, "message": ending.message,
                 "nodes": ending.nodes, "delegated": ending.delegated,
             }));
         }
     }
     Ok(rows)
+}
+
+/// The cases of floats that ran on the CPU alone: operator, case and reason, a line each.
+pub fn cpu_cases(rows: &[Json]) -> String {
+    let floats = |row: &&Json| matches!(row["class"].as_str(), Some("float" | "f16"));
+    let stayed = |row: &&Json| row["delegated"] == 0 && row["status"] == "ran";
+    let word = |row: &Json, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    let line = |row: &Json| format!("{}\t{}\t{}\n", word(row, "op"), word(row, "case"), word(row, "message"));
+    rows.iter().filter(floats).filter(stayed).map(line).collect()
 }
 
 fn read(pack: &mut Pack, name: &str) -> Res<Vec<u8>> {
@@ -79,7 +88,7 @@ fn one(
             files::dump(&out.join(format!("{prefix}out_{k}")), value)?;
         }
     }
-    *message = loaded.fallback_message();
+    *message = loaded.cpu_message();
     Ok(loaded.counts())
 }
 

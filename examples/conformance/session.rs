@@ -1,6 +1,7 @@
 //! One interpreter after the other, on the CPU or with a delegate on one device.
 
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
 };
@@ -22,6 +23,7 @@ pub struct Loaded {
     pub interpreter: Interpreter,
     pub report: Option<Arc<Mutex<Report>>>,
     pub nodes: usize,
+    model: Model,
 }
 
 /// How a case ended.
@@ -63,7 +65,7 @@ impl Session {
             report = Some(delegate.report());
             builder = builder.delegate(Box::new(delegate));
         }
-        Ok(Loaded { interpreter: builder.build()?, report, nodes })
+        Ok(Loaded { interpreter: builder.build()?, report, nodes, model })
     }
 
     /// Runs a case so that neither an error nor a panic ends the run.
@@ -102,6 +104,23 @@ impl Loaded {
     /// Why partitions went back to the CPU.
     pub fn fallback_message(&self) -> String {
         self.interpreter.fallbacks().iter().map(|f| f.reason.to_string()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Why nodes ran on the CPU: partitions that went back there, else operators and reasons of nodes that nobody
+    /// claimed.
+    pub fn cpu_message(&self) -> String {
+        let message = self.fallback_message();
+        let Some(report) = self.report.as_ref().filter(|_| message.is_empty()) else { return message };
+        let Ok(report) = report.lock() else { return message };
+        let mut reasons = BTreeSet::new();
+        for subgraph in &report.subgraphs {
+            let nodes = self.model.program().graph(subgraph.subgraph).map_or(&[][..], |graph| &graph.nodes);
+            for (id, reason) in &subgraph.reasons {
+                let op = nodes.get(id.index()).map_or("", |node| node.op.name());
+                reasons.insert(format!("{op}: {reason}"));
+            }
+        }
+        reasons.into_iter().collect::<Vec<_>>().join("; ")
     }
 
     /// One invoke, through a signature if `key` is given; gives the outputs.

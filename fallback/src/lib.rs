@@ -19,7 +19,7 @@ pub use delegate::{
 };
 pub use error::{At, Cause, Error, Operand, TensorAt};
 pub use interpreter::{Interpreter, InterpreterBuilder, SignatureRunner, TensorInfo};
-pub use model::Model;
+pub use model::{Model, is_interpreted};
 pub use node::{CustomKernel, run_node, run_subgraph};
 pub use schedule::{Item, dependencies};
 pub use value::{Element, Value, ValueError};

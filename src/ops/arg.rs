@@ -6,6 +6,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op, infer};
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::{FLOATS, INTS, elementwise, known_shapes},
+    types,
 };
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
@@ -34,8 +35,10 @@ pub const KERNELS: &[KernelRow] = &[
 ];
 
 /// Operators of this family.
-pub const ROWS: &[OpRow] =
-    &[OpRow::new(B::ArgMax, support, lower).steers(&[1]), OpRow::new(B::ArgMin, support, lower).steers(&[1])];
+pub const ROWS: &[OpRow] = &[
+    OpRow::new(B::ArgMax, support, lower).steers(&[1]).takes(types::MOVABLE),
+    OpRow::new(B::ArgMin, support, lower).steers(&[1]).takes(types::MOVABLE),
+];
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     use DType::*;

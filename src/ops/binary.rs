@@ -6,6 +6,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op, TensorId};
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::{FLOATS, INTS, NAMES, broadcasts, constants_fit, elementwise, known_shapes, of_tensors},
+    types,
 };
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
@@ -50,20 +51,32 @@ pub const KERNELS: &[KernelRow] = &[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    row(B::Add, sums),
-    row(B::Sub, sums),
-    row(B::Mul, products),
-    row(B::Div, quotients),
-    row(B::Maximum, sums),
-    row(B::Minimum, sums),
-    row(B::Pow, powers),
-    row(B::SquaredDifference, products),
-    row(B::FloorDiv, quotients),
-    row(B::FloorMod, quotients),
+    row(B::Add, sums).takes(types::NUMBERS),
+    row(B::Sub, sums).takes(types::NUMBERS),
+    row(B::Mul, products)
+        .takes(types::NUMBERS)
+        .leaves("INT64 products that may need more than 32 bits (no small constant factor)"),
+    row(B::Div, quotients)
+        .takes(types::NUMBERS)
+        .leaves("integers by a divisor that is computed or zero: only the CPU can refuse a zero"),
+    row(B::Maximum, sums).takes(types::NUMBERS),
+    row(B::Minimum, sums).takes(types::NUMBERS),
+    row(B::Pow, powers)
+        .takes("FLOAT32, FLOAT16, BFLOAT16, INT32")
+        .leaves("integers with an exponent that is computed or negative: only the CPU can refuse it"),
+    row(B::SquaredDifference, products)
+        .takes(types::NUMBERS)
+        .leaves("INT64 products that may need more than 32 bits (no small constant factor)"),
+    row(B::FloorDiv, quotients)
+        .takes(types::NUMBERS)
+        .leaves("integers by a divisor that is computed or zero: only the CPU can refuse a zero"),
+    row(B::FloorMod, quotients)
+        .takes(types::NUMBERS)
+        .leaves("integers by a divisor that is computed or zero: only the CPU can refuse a zero"),
     row(B::Atan2, floats),
-    OpRow::new(B::AddN, add_n, lower_add_n).fuses(),
-    OpRow::new(B::LogicalAnd, logical, lower),
-    OpRow::new(B::LogicalOr, logical, lower),
+    OpRow::new(B::AddN, add_n, lower_add_n).fuses().takes("FLOAT32, FLOAT16, BFLOAT16, INT32"),
+    OpRow::new(B::LogicalAnd, logical, lower).takes("BOOL"),
+    OpRow::new(B::LogicalOr, logical, lower).takes("BOOL"),
 ];
 
 const fn row(op: BuiltinOperator, support: super::Support) -> OpRow {

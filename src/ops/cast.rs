@@ -5,6 +5,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType};
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::{FLOATS, constants_fit, elementwise, known_shapes},
+    types,
 };
 use crate::{
     reason::Reason,
@@ -12,7 +13,10 @@ use crate::{
 };
 
 /// Operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::Cast, support, lower).fuses()];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::Cast, support, lower)
+    .fuses()
+    .takes(types::MOVABLE)
+    .leaves("floats to INT64: the results may need more than 32 bits")];
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     use DType::*;

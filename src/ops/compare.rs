@@ -6,17 +6,18 @@ use tflite_wgpu_model::{BuiltinOperator, DType};
 use super::{
     OpRow, SupportCtx, binary,
     broadcast::{FLOATS, INTS, broadcasts, constants_fit},
+    types,
 };
 use crate::reason::Reason;
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    row(B::Equal, equality),
-    row(B::NotEqual, equality),
-    row(B::Less, order),
-    row(B::LessEqual, order),
-    row(B::Greater, order),
-    row(B::GreaterEqual, order),
+    row(B::Equal, equality).takes("FLOAT32, FLOAT16, BFLOAT16, INT32, INT64, BOOL"),
+    row(B::NotEqual, equality).takes("FLOAT32, FLOAT16, BFLOAT16, INT32, INT64, BOOL"),
+    row(B::Less, order).takes(types::NUMBERS),
+    row(B::LessEqual, order).takes(types::NUMBERS),
+    row(B::Greater, order).takes(types::NUMBERS),
+    row(B::GreaterEqual, order).takes(types::NUMBERS),
 ];
 
 const fn row(op: BuiltinOperator, support: super::Support) -> OpRow {

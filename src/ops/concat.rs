@@ -7,6 +7,7 @@ use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::{FLOATS, elementwise, known_output},
     movement::{self, MOVABLE, blocks},
+    types,
 };
 use crate::{
     reason::Reason,
@@ -14,7 +15,12 @@ use crate::{
 };
 
 /// Operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow::new(B::Concatenation, support, lower), OpRow::new(B::Pack, support, lower)];
+pub const ROWS: &[OpRow] = &[
+    OpRow::new(B::Concatenation, support, lower)
+        .takes(types::MOVABLE)
+        .leaves("UINT8 parts with scales of their own; fused TANH and SIGN_BIT"),
+    OpRow::new(B::Pack, support, lower).takes(types::MOVABLE),
+];
 
 /// The axis of the output that the inputs lie along.
 fn axis(op: &Op, rank: usize) -> Result<usize, Reason> {

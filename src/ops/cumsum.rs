@@ -30,7 +30,8 @@ pub const KERNELS: &[KernelRow] = &[
 ];
 
 /// Operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::Cumsum, support, lower).fuses().steers(&[1])];
+pub const ROWS: &[OpRow] =
+    &[OpRow::new(BuiltinOperator::Cumsum, support, lower).fuses().steers(&[1]).takes("FLOAT32, INT32, INT64")];
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     ctx.input_is(0, &[DType::Float32, DType::Int32, DType::Int64])?;

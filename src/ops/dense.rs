@@ -14,7 +14,12 @@ use crate::{
 };
 
 /// The operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::FullyConnected, support, lower).fuses().steers(&[2])];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::FullyConnected, support, lower)
+    .fuses()
+    .steers(&[2])
+    .takes("weights FLOAT32, FLOAT16, INT8, UINT8, INT4 with scales; activations FLOAT32")
+    .ranks("1–8, weights 2")
+    .leaves("weights_format other than DEFAULT (shuffled for other kernels)")];
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[

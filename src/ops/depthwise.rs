@@ -15,7 +15,11 @@ use crate::{
 };
 
 /// The operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::DepthwiseConv2d, support, lower).fuses().steers(&[1, 2])];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::DepthwiseConv2d, support, lower)
+    .fuses()
+    .steers(&[1, 2])
+    .takes("weights FLOAT32, FLOAT16, INT8, UINT8, INT4 with scales; activations FLOAT32")
+    .ranks("4")];
 
 const PARAMS: &[(&str, ParamType)] = &[
     ("in_h", U32),

@@ -7,6 +7,7 @@ use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::known_shapes,
     movement::{Lowering, MOVABLE, Shapes, fits},
+    types,
 };
 use crate::{
     kernels::{
@@ -61,9 +62,9 @@ const STEPS: [&str; MAX_DEPTH] = ["step0", "step1", "step2", "step3", "step4", "
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow::new(B::Gather, support, lower),
-    OpRow::new(B::GatherNd, support, lower),
-    OpRow::new(B::EmbeddingLookup, support, lower),
+    OpRow::new(B::Gather, support, lower).takes(types::MOVABLE).leaves("constant indices outside the tensor, which the CPU names in an error; computed ones give zeros on the GPU"),
+    OpRow::new(B::GatherNd, support, lower).takes(types::MOVABLE).leaves("indices of more than six numbers; constant indices outside the tensor, which the CPU names in an error; computed ones give zeros on the GPU"),
+    OpRow::new(B::EmbeddingLookup, support, lower).takes(types::MOVABLE).leaves("constant indices outside the tensor, which the CPU names in an error; computed ones give zeros on the GPU"),
 ];
 
 /// Which slices a node takes. Slice `s` of the result comes from slice

@@ -16,7 +16,11 @@ use crate::{
 };
 
 /// The operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::BatchMatmul, support, lower).fuses()];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::BatchMatmul, support, lower)
+    .fuses()
+    .takes("FLOAT32; constants also FLOAT16, INT8, UINT8, INT4 with scales")
+    .ranks("2–8")
+    .leaves("batches that broadcast in more than three groups of dimensions")];
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[KernelRow {

@@ -61,12 +61,51 @@ pub struct OpRow {
     /// Inputs whose values, not only their shapes, the lowering needs. A node that gets them from the caller or from
     /// the CPU is planned anew whenever they change.
     pub steers: &'static [usize],
+    /// What docs/operators.md says of it.
+    pub words: Words,
+}
+
+/// What an operator's support check says, in words: every row has them, and docs/operators.md is made from them.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    /// Types of the data.
+    pub types: &'static str,
+    /// Numbers of dimensions.
+    pub ranks: &'static str,
+    /// What stays on the CPU, and why; empty when nothing of these types does.
+    pub cpu: &'static str,
+}
+
+/// Types in words.
+pub(crate) mod types {
+    /// The types that are stored as floats.
+    pub const FLOATS: &str = "FLOAT32, FLOAT16, BFLOAT16";
+    /// Floats, and integers that are computed with.
+    pub const NUMBERS: &str = "FLOAT32, FLOAT16, BFLOAT16, INT32, INT64";
+    /// All types whose elements can be moved.
+    pub const MOVABLE: &str = "FLOAT32, FLOAT16, BFLOAT16, INT32, INT64, INT16, INT8, UINT8, BOOL";
 }
 
 impl OpRow {
-    /// A row whose lowering needs no values and fuses nothing.
+    /// A row that takes floats of any rank, needs no values and fuses nothing.
     pub const fn new(op: BuiltinOperator, support: Support, lower: Lower) -> Self {
-        Self { op, support, lower, fuses: false, steers: &[] }
+        let words = Words { types: types::FLOATS, ranks: "0–8", cpu: "" };
+        Self { op, support, lower, fuses: false, steers: &[], words }
+    }
+
+    /// Takes data of these types.
+    pub const fn takes(self, types: &'static str) -> Self {
+        Self { words: Words { types, ..self.words }, ..self }
+    }
+
+    /// Takes tensors of these ranks.
+    pub const fn ranks(self, ranks: &'static str) -> Self {
+        Self { words: Words { ranks, ..self.words }, ..self }
+    }
+
+    /// Leaves this to the CPU.
+    pub const fn leaves(self, cpu: &'static str) -> Self {
+        Self { words: Words { cpu, ..self.words }, ..self }
     }
 
     /// The kernel that computes the first output applies `RegionNode::fused`.

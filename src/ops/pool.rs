@@ -14,9 +14,9 @@ use crate::{
 
 /// The operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow::new(BuiltinOperator::AveragePool2d, support, lower).fuses(),
-    OpRow::new(BuiltinOperator::MaxPool2d, support, lower).fuses(),
-    OpRow::new(BuiltinOperator::L2Pool2d, support, lower).fuses(),
+    OpRow::new(BuiltinOperator::AveragePool2d, support, lower).fuses().takes("FLOAT32").ranks("4"),
+    OpRow::new(BuiltinOperator::MaxPool2d, support, lower).fuses().takes("FLOAT32").ranks("4"),
+    OpRow::new(BuiltinOperator::L2Pool2d, support, lower).fuses().takes("FLOAT32").ranks("4"),
 ];
 
 /// Kernels of this family.

@@ -38,8 +38,13 @@ const PARAMS: &[(&str, ParamType)] = &[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow::new(B::Quantize, quantize_support, lower_quantize),
-    OpRow::new(B::Dequantize, dequantize_support, lower_dequantize).fuses(),
+    OpRow::new(B::Quantize, quantize_support, lower_quantize)
+        .takes("FLOAT32 to INT8, UINT8, INT16")
+        .leaves("scales per channel; from one scale to another (the CPU rounds in fixed point)"),
+    OpRow::new(B::Dequantize, dequantize_support, lower_dequantize)
+        .fuses()
+        .takes("FLOAT16, BFLOAT16, INT8, UINT8, INT16 to FLOAT32")
+        .leaves("scales per channel of what is no constant"),
 ];
 
 /// Types that values are stored in, with their ranges.

@@ -9,6 +9,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op, TensorId, infer};
 use super::{
     LowerCtx, LowerError, OpRow, StepBuilder, SupportCtx,
     broadcast::{FLOATS, INTS, elementwise, known_shapes},
+    types,
 };
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
@@ -61,13 +62,13 @@ pub const KERNELS: &[KernelRow] = &[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    row(B::Mean, means, true),
-    row(B::Sum, sums, true),
-    row(B::ReduceProd, products, true),
-    row(B::ReduceMax, extremes, true),
-    row(B::ReduceMin, extremes, true),
-    row(B::ReduceAny, logical, false),
-    row(B::ReduceAll, logical, false),
+    row(B::Mean, means, true).leaves("integers: their sum may need more than 32 bits"),
+    row(B::Sum, sums, true).takes(types::NUMBERS),
+    row(B::ReduceProd, products, true).takes("FLOAT32, FLOAT16, BFLOAT16, INT32"),
+    row(B::ReduceMax, extremes, true).takes("FLOAT32, FLOAT16, BFLOAT16, INT32, INT64, INT16, INT8, UINT8"),
+    row(B::ReduceMin, extremes, true).takes("FLOAT32, FLOAT16, BFLOAT16, INT32, INT64, INT16, INT8, UINT8"),
+    row(B::ReduceAny, logical, false).takes("BOOL"),
+    row(B::ReduceAll, logical, false).takes("BOOL"),
 ];
 
 const fn row(op: BuiltinOperator, support: super::Support, fuses: bool) -> OpRow {

@@ -10,6 +10,7 @@ use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::{FLOATS, elementwise, known_shapes},
     movement::{MOVABLE, movable},
+    types,
 };
 use crate::{
     kernels::{
@@ -43,8 +44,13 @@ const PARAMS: &[(&str, ParamType)] = &[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow::new(B::ResizeBilinear, bilinear_support, lower).fuses().steers(&[1]),
-    OpRow::new(B::ResizeNearestNeighbor, nearest_support, lower).fuses().steers(&[1]),
+    OpRow::new(B::ResizeBilinear, bilinear_support, lower)
+        .fuses()
+        .steers(&[1])
+        .takes("FLOAT32, FLOAT16, BFLOAT16, UINT8")
+        .ranks("4")
+        .leaves("INT8 and INT16, whose weights are integers"),
+    OpRow::new(B::ResizeNearestNeighbor, nearest_support, lower).fuses().steers(&[1]).takes(types::MOVABLE).ranks("4"),
 ];
 
 /// How positions of the output map to the input.

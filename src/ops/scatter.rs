@@ -9,6 +9,7 @@ use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::{FLOATS, INTS, elementwise, known_shapes},
     movement::{Lowering, MOVABLE, Shapes, fits},
+    types,
 };
 use crate::{
     kernels::{
@@ -60,8 +61,8 @@ const PARAMS: &[(&str, ParamType)] = &[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow::new(B::ScatterNd, scatter_support, scatter_lower).fuses().steers(&[0, 2]),
-    OpRow::new(B::OneHot, one_hot_support, one_hot_lower).steers(&[1]),
+    OpRow::new(B::ScatterNd, scatter_support, scatter_lower).fuses().steers(&[0, 2]).takes(types::NUMBERS),
+    OpRow::new(B::OneHot, one_hot_support, one_hot_lower).steers(&[1]).takes(types::MOVABLE),
 ];
 
 /// Which updates every slice of a result takes: those at `starts[s] .. starts[s + 1]` of `list`.

@@ -7,6 +7,7 @@ use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::{Broadcast, FLOATS, INTS, NAMES, constants_fit, elementwise, known_shapes, of_tensors},
     movement::repack,
+    types,
 };
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
@@ -44,8 +45,10 @@ pub const KERNELS: &[KernelRow] = &[KernelRow {
 }];
 
 /// Operators of this family.
-pub const ROWS: &[OpRow] =
-    &[OpRow::new(B::Select, support, lower).fuses(), OpRow::new(B::SelectV2, support, lower).fuses()];
+pub const ROWS: &[OpRow] = &[
+    OpRow::new(B::Select, support, lower).fuses().takes(types::MOVABLE),
+    OpRow::new(B::SelectV2, support, lower).fuses().takes(types::MOVABLE),
+];
 
 /// Shape of the condition as it broadcasts: SELECT with a vector chooses whole slices of the first dimension.
 fn condition(op: &Op, dims: &[usize], rank: usize) -> Vec<usize> {

@@ -3,14 +3,14 @@
 use BuiltinOperator as B;
 use tflite_wgpu_model::BuiltinOperator;
 
-use super::{LowerCtx, LowerError, OpRow, SupportCtx};
+use super::{LowerCtx, LowerError, OpRow, SupportCtx, types};
 use crate::{reason::Reason, region::RegionNode};
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    OpRow::new(B::Shape, support, lower),
-    OpRow::new(B::Rank, support, lower),
-    OpRow::new(B::ZerosLike, support, lower),
+    OpRow::new(B::Shape, support, lower).takes(types::MOVABLE),
+    OpRow::new(B::Rank, support, lower).takes(types::MOVABLE),
+    OpRow::new(B::ZerosLike, support, lower).takes(types::MOVABLE),
 ];
 
 /// With a known shape the result is a constant, and nobody asks.

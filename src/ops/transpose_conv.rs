@@ -16,7 +16,11 @@ use crate::{
 };
 
 /// The operators of this family.
-pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::TransposeConv, support, lower).fuses().steers(&[0, 1, 3])];
+pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::TransposeConv, support, lower)
+    .fuses()
+    .steers(&[0, 1, 3])
+    .takes("weights FLOAT32, FLOAT16, INT8, UINT8, INT4 with scales; activations FLOAT32")
+    .ranks("4")];
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[KernelRow {

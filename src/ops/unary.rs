@@ -6,6 +6,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::{FLOATS, INTS, constants_fit, elementwise, known_shapes},
+    types,
 };
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
@@ -25,7 +26,7 @@ pub const KERNELS: &[KernelRow] = &[KernelRow {
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    row(B::Abs, float_or_int),
+    row(B::Abs, float_or_int).takes(types::NUMBERS),
     row(B::Ceil, float),
     row(B::Cos, float),
     row(B::Elu, float),
@@ -36,19 +37,19 @@ pub const ROWS: &[OpRow] = &[
     row(B::LeakyRelu, float),
     row(B::Log, float),
     row(B::Logistic, float),
-    row(B::Neg, float_or_int),
+    row(B::Neg, float_or_int).takes(types::NUMBERS),
     row(B::Relu, float),
     row(B::Relu0To1, float),
     row(B::Relu6, float),
     row(B::ReluN1To1, float),
     row(B::Round, float),
     row(B::Rsqrt, float),
-    row(B::Sign, float_or_int),
+    row(B::Sign, float_or_int).takes(types::NUMBERS),
     row(B::Sin, float),
     row(B::Sqrt, float),
     row(B::Square, float),
     row(B::Tanh, float),
-    OpRow::new(B::LogicalNot, logical_not, lower_logical_not),
+    OpRow::new(B::LogicalNot, logical_not, lower_logical_not).takes("BOOL"),
 ];
 
 const fn row(op: BuiltinOperator, support: super::Support) -> OpRow {

@@ -67,7 +67,7 @@ pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions, max_bytes
             Kind::Cpu(reason) => drop(assignment.reasons.insert(id, reason)),
             _ if claimed.contains(&id) => {}
             // A constant that the CPU or the caller reads, or that nobody does.
-            _ => drop(assignment.reasons.insert(id, Reason::HostOwned)),
+            _ => drop(assignment.reasons.insert(id, Reason::Constant)),
         }
     }
     assignment

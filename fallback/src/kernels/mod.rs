@@ -304,6 +304,11 @@ pub fn kernel(op: BuiltinOperator) -> Option<Eval> {
     families.flat_map(|rows| rows.iter()).find(|row| row.op == op).map(|row| row.eval)
 }
 
+/// Names of the custom operators that have a reference kernel.
+pub fn custom_names() -> impl Iterator<Item = &'static str> {
+    CUSTOM.iter().flat_map(|rows| rows.iter()).map(|row| row.name)
+}
+
 /// The reference kernel of an operator, builtin or custom, if there is one.
 pub fn kernel_of(op: &Op) -> Option<Eval> {
     match op {

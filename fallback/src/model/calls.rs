@@ -43,7 +43,7 @@ fn while_loop(condition: i32, body: i32) -> Vec<(i64, Call)> {
 }
 
 /// Whether the interpreter itself runs an operator: control flow and resources.
-pub(crate) fn is_interpreted(op: &Op) -> bool {
+pub fn is_interpreted(op: &Op) -> bool {
     let control = matches!(
         op,
         Op::If(_)

@@ -17,7 +17,8 @@ use crate::{
     value::Value,
 };
 
-pub(crate) use calls::{Call, callees, has_side_effect, is_interpreted, is_resource};
+pub use calls::is_interpreted;
+pub(crate) use calls::{Call, callees, has_side_effect, is_resource};
 
 /// A program and its constants in memory; a clone shares both.
 ///

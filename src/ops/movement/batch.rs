@@ -12,15 +12,17 @@ use super::{
     view::{Axis, Mode, View, steps},
 };
 use crate::{
-    ops::{LowerCtx, LowerError, SupportCtx, movement::forms::Fill},
+    ops::{LowerCtx, LowerError, SupportCtx, movement::forms::Fill, types},
     reason::Reason,
     region::RegionNode,
 };
 
 /// Rows of this part of the family.
-pub const ROW_TO_BATCH: OpRow = OpRow::new(BuiltinOperator::SpaceToBatchNd, support, lower).steers(&[1, 2]);
+pub const ROW_TO_BATCH: OpRow =
+    OpRow::new(BuiltinOperator::SpaceToBatchNd, support, lower).steers(&[1, 2]).takes(types::MOVABLE).ranks("2–8");
 /// As [`ROW_TO_BATCH`].
-pub const ROW_TO_SPACE: OpRow = OpRow::new(BuiltinOperator::BatchToSpaceNd, support, lower).steers(&[1, 2]);
+pub const ROW_TO_SPACE: OpRow =
+    OpRow::new(BuiltinOperator::BatchToSpaceNd, support, lower).steers(&[1, 2]).takes(types::MOVABLE).ranks("2–8");
 
 /// What a node does, in the terms of both operators.
 struct Blocks {

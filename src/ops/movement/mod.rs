@@ -18,7 +18,7 @@ pub(super) use emit::emit;
 use BuiltinOperator as B;
 use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
-use super::{LowerCtx, LowerError, OpRow, SupportCtx, broadcast::known_shapes};
+use super::{LowerCtx, LowerError, OpRow, SupportCtx, broadcast::known_shapes, types};
 use crate::{
     kernels::{
         BindingRow, KernelRow,
@@ -149,24 +149,24 @@ const TRANSPOSE: Params<51> = walk(&[
 
 /// Operators of this family.
 pub const ROWS: &[OpRow] = &[
-    same_order(B::Reshape).steers(&[1]),
-    same_order(B::Squeeze),
-    same_order(B::ExpandDims).steers(&[1]),
-    view_row(B::Transpose).steers(&[1]),
-    view_row(B::Slice).steers(&[1, 2]),
-    view_row(B::StridedSlice).steers(&[1, 2, 3]),
-    view_row(B::Pad).steers(&[1]),
-    view_row(B::Padv2).steers(&[1, 2]),
-    view_row(B::MirrorPad).steers(&[1]),
-    view_row(B::Tile).steers(&[1]),
-    view_row(B::BroadcastTo).steers(&[1]),
-    view_row(B::ReverseV2).steers(&[1]),
-    view_row(B::Split).steers(&[0]),
-    view_row(B::SplitV).steers(&[1, 2]),
-    view_row(B::Unpack),
-    view_row(B::SpaceToDepth),
-    view_row(B::DepthToSpace),
-    view_row(B::Fill).steers(&[0]),
+    same_order(B::Reshape).steers(&[1]).takes(types::MOVABLE),
+    same_order(B::Squeeze).takes(types::MOVABLE),
+    same_order(B::ExpandDims).steers(&[1]).takes(types::MOVABLE),
+    view_row(B::Transpose).steers(&[1]).takes(types::MOVABLE),
+    view_row(B::Slice).steers(&[1, 2]).takes(types::MOVABLE),
+    view_row(B::StridedSlice).steers(&[1, 2, 3]).takes(types::MOVABLE),
+    view_row(B::Pad).steers(&[1]).takes(types::MOVABLE),
+    view_row(B::Padv2).steers(&[1, 2]).takes(types::MOVABLE),
+    view_row(B::MirrorPad).steers(&[1]).takes(types::MOVABLE),
+    view_row(B::Tile).steers(&[1]).takes(types::MOVABLE),
+    view_row(B::BroadcastTo).steers(&[1]).takes(types::MOVABLE),
+    view_row(B::ReverseV2).steers(&[1]).takes(types::MOVABLE),
+    view_row(B::Split).steers(&[0]).takes(types::MOVABLE),
+    view_row(B::SplitV).steers(&[1, 2]).takes(types::MOVABLE),
+    view_row(B::Unpack).takes(types::MOVABLE),
+    view_row(B::SpaceToDepth).takes(types::MOVABLE).ranks("4"),
+    view_row(B::DepthToSpace).takes(types::MOVABLE).ranks("4"),
+    view_row(B::Fill).steers(&[0]).takes(types::MOVABLE),
     batch::ROW_TO_BATCH,
     batch::ROW_TO_SPACE,
 ];
