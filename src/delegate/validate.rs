@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use tflite_wgpu_fallback::{Handle, Input, Model, Partition, PartitionIo, Value, run_node};
-use tflite_wgpu_model::{NodeId, TensorId};
+use tflite_wgpu_model::{DType, NodeId, Quant, TensorId};
 
 use super::{
     GpuDelegate,
@@ -78,7 +78,7 @@ impl GpuDelegate {
         let mut worst: Option<Figures> = None;
         let mut wrong = None;
         for ((id, _), value) in outputs.iter().zip(&found) {
-            match judge(&reference, *id, value, &tolerance) {
+            match judge(self.facts_of(index)?, &reference, *id, value, &tolerance) {
                 Ok(figures) if worst.is_none_or(|worst| worst.max_abs < figures.max_abs) => worst = Some(figures),
                 Ok(_) => {}
                 Err(mismatch) => wrong = wrong.or(Some((*id, mismatch))),
@@ -99,6 +99,10 @@ impl GpuDelegate {
             }
             Some(difference) => Err(Error::Mismatch(Box::new(difference))),
         }
+    }
+
+    fn facts_of(&self, index: usize) -> Result<&Facts, Error> {
+        Ok(&self.prepared(index)?.facts)
     }
 
     /// The line of the table that fits a partition.
@@ -184,7 +188,7 @@ impl GpuDelegate {
         reference: &Values,
         tolerance: &Tolerance,
     ) -> Result<Option<(TensorId, Mismatch)>, Error> {
-        let facts: &Facts = &self.prepared(index)?.facts;
+        let facts = self.facts_of(index)?;
         let subgraph = self.part(index)?.partition.subgraph;
         let graph = model.program().graph(subgraph);
         let Some((graph, last)) = graph.zip(nodes.last()) else { return Ok(None) };
@@ -203,7 +207,7 @@ impl GpuDelegate {
         let executable = Executable::new(&device, plan, &self.memory, &HashMap::new())?;
         let pending = executable.submit(|id| reference.get(&id))?;
         for (id, value) in executable.collect(pending).await? {
-            if let Err(mismatch) = judge(reference, id, &value, tolerance) {
+            if let Err(mismatch) = judge(facts, reference, id, &value, tolerance) {
                 return Ok(Some((id, mismatch)));
             }
         }
@@ -211,8 +215,34 @@ impl GpuDelegate {
     }
 }
 
-fn judge(reference: &Values, id: TensorId, found: &Value, tolerance: &Tolerance) -> Result<Figures, Mismatch> {
-    compare::compare(reference.get(&id).ok_or(Mismatch::Empty)?, found, tolerance)
+/// Compares a value with the reference's. Quantised integers that were computed in floats are compared as the floats they
+/// stand for, and may be one step apart: where the float lies between two of them, either is right.
+fn judge(
+    facts: &Facts,
+    reference: &Values,
+    id: TensorId,
+    found: &Value,
+    tolerance: &Tolerance,
+) -> Result<Figures, Mismatch> {
+    let reference = reference.get(&id).ok_or(Mismatch::Empty)?;
+    let quant = facts.tensor(id).and_then(|fact| fact.quant.as_ref()).and_then(Quant::per_tensor);
+    let floats = quant.and_then(|quant| dequantised(reference, quant).zip(dequantised(found, quant)).zip(Some(quant)));
+    let Some(((reference, found), (step, _))) = floats else {
+        return compare::compare(reference, found, tolerance);
+    };
+    let largest = reference.to_floats().unwrap_or_default().iter().fold(tolerance.floor, |most, v| most.max(v.abs()));
+    let share = f64::from(step) * 1.001 / largest.max(f64::MIN_POSITIVE);
+    let (error, small_error) = (tolerance.error + share, tolerance.small_error + share);
+    compare::compare(&reference, &found, &Tolerance { error, small_error, ..*tolerance })
+}
+
+/// The floats that quantised integers stand for.
+fn dequantised(value: &Value, (scale, zero): (f32, i64)) -> Option<Value> {
+    if !matches!(value.dtype(), DType::Int8 | DType::UInt8 | DType::Int16) {
+        return None;
+    }
+    let floats: Vec<f32> = value.to_ints()?.into_iter().map(|v| (v - zero) as f32 * scale).collect();
+    Value::f32(value.shape(), &floats).ok()
 }
 
 /// Values of all tensors that a partition touches, by the reference kernels on the file's own nodes.
@@ -248,5 +278,30 @@ impl Validation {
         if let Some(figures) = worst.filter(|figures| self.worst.is_none_or(|worst| worst.max_abs < figures.max_abs)) {
             self.worst = Some(figures);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tflite_wgpu_fallback::ValueError;
+    use tflite_wgpu_model::QuantKind;
+
+    use super::*;
+
+    #[test]
+    fn quantised_results_may_be_one_step_apart() -> Result<(), ValueError> {
+        let id = TensorId(0);
+        let kind = QuantKind::Affine { scale: vec![0.5], zero_point: vec![3], axis: 0 };
+        let quant = Some(Quant { kind, ..Quant::default() });
+        let fact = crate::ops::TensorFacts { dtype: DType::Int8, dims: Some(vec![2]), constant: None, quant };
+        let facts = Facts { tensors: vec![fact] };
+        let value = |a: i8, b: i8| Value::from_slice(DType::Int8, &[2], &[a, b]);
+        let reference = Values::from([(id, value(20, -30)?)]);
+        let passes = |found: &Value| judge(&facts, &reference, id, found, &compare::F32).is_ok();
+        assert!(passes(&value(20, -30)?) && passes(&value(21, -31)?));
+        assert!(!passes(&value(22, -30)?));
+        let plain = Facts::default();
+        assert!(judge(&plain, &reference, id, &value(21, -30)?, &compare::F32).is_err(), "other integers are exact");
+        Ok(())
     }
 }
