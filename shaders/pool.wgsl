@@ -7,9 +7,10 @@
 // Twins: AVERAGE_POOL_2D, MAX_POOL_2D, L2_POOL_2D.
 //% set hoisted = true
 //% include "prelude.wgsl"
+// max has the loaded value first: lavapipe asks of its second operand whether it is NaN, for halves lane by lane.
 //% macro fold(acc, a, inside)
 //%   if fold_op == "max"
-        {{ acc }} = select({{ acc }}, max({{ acc }}, {{ a }}), {{ inside }});
+        {{ acc }} = select({{ acc }}, max({{ a }}, {{ acc }}), {{ inside }});
 //%   elif fold_op == "l2"
         {{ acc }} = select({{ acc }}, fma({{ a }}, {{ a }}, {{ acc }}), {{ inside }});
 //%   else

@@ -125,6 +125,8 @@ pub enum Unary {
     Sin,
     Sqrt,
     Square,
+    /// x · LOGISTIC(x), which is two nodes in a file.
+    Swish,
     Tanh,
 }
 
@@ -150,6 +152,7 @@ impl Unary {
             Self::Sin => "op_sin",
             Self::Sqrt => "op_sqrt",
             Self::Square => "op_square",
+            Self::Swish => "op_swish",
             Self::Tanh => "op_tanh",
         }
     }

@@ -84,6 +84,9 @@ pub struct Tuning {
     /// Output texels per invocation of convolutions with filters of more than one tap; lanes and workgroup are those
     /// of products.
     pub conv_texels: usize,
+    /// Widest filter whose taps are unrolled in a convolution's strip: the text of wider ones outgrows a software
+    /// adapter's instruction cache.
+    pub conv_strip_taps: usize,
     /// Output pixels of a strip of convolutions, depthwise convolutions and pools, per invocation: two lengths, of
     /// which a row's width picks one.
     pub strips: [usize; 2],
@@ -133,6 +136,7 @@ impl Tuning {
             many_rows: 400,
             weight_group: if class.is_software() { 4 } else { 0 },
             conv_texels,
+            conv_strip_taps: if class.is_software() { 3 } else { 7 },
             strips,
             row_per_invocation: class.is_software(),
             linear_workgroup: 64,
@@ -147,8 +151,11 @@ impl Tuning {
         let tile = self.product;
         let fits = min == max && size >= 8 && tile.workgroup[0].is_multiple_of(size) && tile.workgroup[1] == 1;
         if fits && self.class == AdapterClass::Lavapipe && tile.lanes == Lanes::Pixels {
-            self.product.broadcast = size;
+            // Measured (docs/benchmarks.md): more texels outgrow the instruction cache, as unrolled filter taps do.
+            self.product = Tile { texels: 8, broadcast: size, ..tile };
+            self.weight_group = 8;
             self.many_rows = 2;
+            self.conv_strip_taps = 0;
         }
         self
     }

@@ -98,7 +98,7 @@ pub const KERNELS: &[KernelRow] = &[
 
 const GROUPED_WORKGROUP: usize = 64;
 
-/// Filter widths and strides that have strips; others take the general kernel.
+/// Filter widths (up to the tuning's limit) and strides that have strips; others take the general kernel.
 const STRIP_FILTERS: &[usize] = &[3, 5, 7];
 const STRIP_STRIDES: &[usize] = &[1, 2];
 
@@ -192,7 +192,7 @@ pub(super) fn lower_geometry(
     let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;
     let (y, x) = (geometry.y, geometry.x);
     let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride) && x.dilation == 1;
-    let strip = strip && geometry.groups() == 1;
+    let strip = strip && geometry.groups() == 1 && x.taps <= ctx.tuning.conv_strip_taps;
     let (tile, tiles) = choose(ctx, geometry, strip);
     let mut step = windows(ctx.step(if strip { "conv_strip" } else { "conv_general" }, node), geometry)
         .tensor("src", src)

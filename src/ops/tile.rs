@@ -44,9 +44,13 @@ pub(super) fn cover_rows(step: StepBuilder, workgroup: [usize; 2], pixels: usize
 }
 
 /// The tile of a product of `rows` rows and `width` output texels: by the number of rows, and for few rows by the
-/// direction that leaves fewer lanes of a workgroup without work.
+/// direction that leaves fewer lanes of a workgroup without work. Where loads of weights are shared, narrow results
+/// take half a tile.
 pub(super) fn product(tuning: &Tuning, rows: usize, width: usize) -> Tile {
-    let (many, few) = (tuning.product, tuning.product_few);
+    let (mut many, few) = (tuning.product, tuning.product_few);
+    if many.broadcast > 0 && width * 2 <= many.texels {
+        many.texels /= 2;
+    }
     if rows == 1 {
         return tuning.vector;
     }
@@ -91,6 +95,15 @@ mod tests {
         assert_eq!(product(&tuning, 196, 2).lanes, Lanes::Pixels);
         assert_eq!(strip(&tuning, 112), 7);
         assert_eq!(strip(&tuning, 32), 8);
+    }
+
+    #[test]
+    fn shared_loads_serve_few_rows_and_narrow_results() {
+        let tuning = Tuning::of(AdapterClass::Lavapipe, false, true).with_subgroups(8, 8);
+        assert_eq!(product(&tuning, 1, 250).broadcast, 0);
+        assert_eq!(product(&tuning, 49, 240), tuning.product);
+        assert_eq!(product(&tuning, 12_544, 4).texels * 2, tuning.product.texels);
+        assert_eq!(Tuning::of(AdapterClass::Lavapipe, false, true).with_subgroups(4, 8).product.broadcast, 0);
     }
 
     #[test]

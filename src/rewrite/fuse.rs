@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Fused steps per kernel; more would make pipelines multiply.
-const MAX_FUSED: usize = 4;
+pub(super) const MAX_FUSED: usize = 4;
 
 /// Operands of fused steps per kernel: with a kernel's own bindings at most eight, WebGPU's default limit.
 const MAX_OPERANDS: usize = 2;

@@ -5,6 +5,7 @@ mod activation;
 mod dilate;
 mod fuse;
 mod pad;
+mod swish;
 
 use crate::region::Region;
 
@@ -16,6 +17,7 @@ pub const RULES: &[Rule] = &[
     ("dilate", dilate::rewrite),
     ("activation_attributes", activation::rewrite),
     ("merge_pad", pad::rewrite),
+    ("merge_swish", swish::rewrite),
     ("fuse_elementwise", fuse::rewrite),
 ];
 
