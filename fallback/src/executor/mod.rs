@@ -16,7 +16,7 @@ use crate::{
     content::Content,
     delegate::{DelegateError, Fallback, Partition},
     error::{At, Error, Operand, TensorAt},
-    kernels::EvalEnv,
+    kernels::{EvalEnv, Hybrid},
     memory::{Memory, Shared},
     model::{Model, is_resource},
     node::{Evaluation, Kernel, file_shape, memory_error},
@@ -34,6 +34,7 @@ pub(crate) type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> +
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) threads: usize,
+    pub(crate) hybrid: Hybrid,
     pub(crate) max_loop_iterations: u64,
     pub(crate) preserve_all_tensors: bool,
 }
@@ -176,6 +177,7 @@ impl Executor {
             tensors: &scope.graph.tensors,
             program: Some(model.program()),
             threads: self.options.threads,
+            hybrid: self.options.hybrid,
             max_output_bytes: Some(self.memory.available()),
         };
         let mut memory = scope.frame.memories.get_mut(id.index()).map(std::mem::take).unwrap_or_default();

@@ -12,6 +12,7 @@ use crate::{
     delegate::{Delegate, DelegateError, Fallback, Partition},
     error::{At, Error},
     executor::{Delegated, Executor, Frame, Options, Plan, Resources},
+    kernels::Hybrid,
     memory::Memory,
     model::{Call, Model, callees, is_interpreted},
     node::{CustomKernel, Kernel},
@@ -37,7 +38,12 @@ impl InterpreterBuilder {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             model: model.clone(),
-            options: Options { threads, max_loop_iterations: MAX_LOOP_ITERATIONS, preserve_all_tensors: false },
+            options: Options {
+                threads,
+                hybrid: Hybrid::default(),
+                max_loop_iterations: MAX_LOOP_ITERATIONS,
+                preserve_all_tensors: false,
+            },
             memory_limit_bytes: usize::try_from(MEMORY_LIMIT_BYTES).unwrap_or(usize::MAX),
             delegate: None,
             customs: HashMap::new(),
@@ -47,6 +53,12 @@ impl InterpreterBuilder {
     /// Threads that a kernel may use; as many as the machine runs at once by default.
     pub fn threads(mut self, threads: usize) -> Self {
         self.options.threads = threads.max(1);
+        self
+    }
+
+    /// What dynamic-range models mean; the weights' real values by default.
+    pub fn hybrid(mut self, hybrid: Hybrid) -> Self {
+        self.options.hybrid = hybrid;
         self
     }
 

@@ -3,8 +3,8 @@
 use tflite_wgpu_model::{ActivationFunctionType, BatchMatMulOptions, BuiltinOperator, DType, Op, infer};
 
 use super::support::{
-    Columns, LANES, Operands, Products, Stored, Sum, add_product, centred, expect_shape, float_weights, for_each_row,
-    mismatch, no_type, refuse,
+    Columns, LANES, Operands, Products, Rounding, Runs, Stored, Sum, activations, add_product, centred, expect_shape,
+    float_weights, for_each_row, mismatch, no_type, output_affine, refuse, scale_count,
 };
 use super::{EvalCtx, KernelError, Row};
 
@@ -74,7 +74,12 @@ fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     match (ctx.input(0)?.dtype(), output) {
         (DType::Float32, _) => {
             let right = float_weights(ctx, 1)?;
-            product::<f32, f32>(ctx.env.threads, &geometry, ctx.slice(0)?, &right, ctx.output(0)?, |sum| sum);
+            let asymmetric = options.asymmetric_quantize_inputs;
+            let rounding = if asymmetric { Rounding::Asymmetric } else { Rounding::Symmetric };
+            // Rows of the product's left side, which are columns of a transposed one.
+            let step = if options.adj_x { geometry.rows } else { 1 };
+            let left = activations(ctx, (0, 1), Runs { len: geometry.depth, step }, rounding)?;
+            product::<f32, f32>(ctx.env.threads, &geometry, &left, &right, ctx.output(0)?, |sum| sum);
             Ok(())
         }
         (DType::Int8, DType::Int8) => integer::<i8>(ctx, &geometry),
@@ -92,6 +97,12 @@ fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 }
 
 fn integer<T: Stored>(ctx: &mut EvalCtx<'_>, geometry: &Geometry) -> Result<(), KernelError> {
+    if scale_count(ctx, 1) > 1 {
+        // TFLite knows one scale here and takes several for 0.
+        let zero = T::RANGE.apply(output_affine(ctx)?.zero);
+        ctx.output::<T>(0)?.fill(T::narrow(zero));
+        return Ok(());
+    }
     let operands = Operands { input: 0, weights: 1, bias: 2 };
     let products = Products::new::<T>(ctx, operands, 1, ActivationFunctionType::None)?;
     let (left, right, threads) = (centred(ctx, 0)?, centred(ctx, 1)?, ctx.env.threads);

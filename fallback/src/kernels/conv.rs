@@ -3,8 +3,8 @@
 use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, Conv2DOptions, DType, Op};
 
 use super::support::{
-    Columns, LANES, Operands, Products, Stored, Sum, Window, add_product, centred, check_len, dims, expect_shape,
-    float_clamp, float_weights, for_each_row, no_type, refuse,
+    Columns, LANES, Operands, Products, Rounding, Runs, Stored, Sum, Window, activations, add_product, centred,
+    check_len, dims, expect_shape, float_clamp, float_weights, for_each_row, no_type, refuse, scale_count,
 };
 use super::{EvalCtx, KernelError, Row};
 
@@ -91,12 +91,16 @@ fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 fn float(ctx: &mut EvalCtx<'_>, geometry: &Geometry, activation: ActivationFunctionType) -> Result<(), KernelError> {
     let weights = float_weights(ctx, 1)?;
     let clamp = float_clamp(activation)?;
-    let (input, bias) = (ctx.slice(0)?, ctx.optional_slice::<f32>(2)?);
+    // A hybrid kernel rounds each image of a batch, with scales per channel from its smallest to its largest value.
+    let image = geometry.y.input * geometry.x.input * geometry.in_channels;
+    let rounding = if scale_count(ctx, 1) > 1 { Rounding::Asymmetric } else { Rounding::Symmetric };
+    let (input, bias) =
+        (activations(ctx, (0, 1), Runs { len: image, step: 1 }, rounding)?, ctx.optional_slice::<f32>(2)?);
     if let Some(bias) = bias {
         check_len(bias, geometry.out_channels, "the bias")?;
     }
     let finish = |channel: usize, sum: f32| clamp.apply(sum + bias.map_or(0.0, |bias| bias[channel]));
-    convolve::<f32, f32>(ctx.env.threads, geometry, input, &weights, ctx.output(0)?, finish);
+    convolve::<f32, f32>(ctx.env.threads, geometry, &input, &weights, ctx.output(0)?, finish);
     Ok(())
 }
 

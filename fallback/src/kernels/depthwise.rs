@@ -3,8 +3,8 @@
 use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, DepthwiseConv2DOptions, Op};
 
 use super::support::{
-    Operands, Products, Stored, Sum, Window, centred, check_len, dims, expect_shape, float_clamp, float_weights,
-    for_each_row, no_type, refuse,
+    Operands, Products, Rounding, Runs, Stored, Sum, Window, activations, centred, check_len, dims, expect_shape,
+    float_clamp, float_weights, for_each_row, no_type, refuse,
 };
 use super::{EvalCtx, KernelError, Row};
 
@@ -70,12 +70,15 @@ fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 fn float(ctx: &mut EvalCtx<'_>, geometry: &Geometry, activation: ActivationFunctionType) -> Result<(), KernelError> {
     let weights = float_weights(ctx, 1)?;
     let clamp = float_clamp(activation)?;
-    let (input, bias) = (ctx.slice(0)?, ctx.optional_slice::<f32>(2)?);
+    // A hybrid kernel rounds each image of a batch.
+    let image = geometry.y.input * geometry.x.input * geometry.in_channels;
+    let (input, bias) =
+        (activations(ctx, (0, 1), Runs { len: image, step: 1 }, Rounding::Asymmetric)?, ctx.optional_slice::<f32>(2)?);
     if let Some(bias) = bias {
         check_len(bias, geometry.out_channels, "the bias")?;
     }
     let finish = |channel: usize, sum: f32| clamp.apply(sum + bias.map_or(0.0, |bias| bias[channel]));
-    convolve::<f32, f32>(ctx.env.threads, geometry, input, &weights, ctx.output(0)?, finish);
+    convolve::<f32, f32>(ctx.env.threads, geometry, &input, &weights, ctx.output(0)?, finish);
     Ok(())
 }
 

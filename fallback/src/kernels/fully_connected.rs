@@ -5,8 +5,8 @@ use tflite_wgpu_model::{
 };
 
 use super::support::{
-    Columns, LANES, Operands, Products, Stored, Sum, add_product, centred, check_len, dims, float_clamp, float_weights,
-    for_each_row, no_type, refuse,
+    Columns, LANES, Operands, Products, Rounding, Runs, Stored, Sum, activations, add_product, centred, check_len,
+    dims, float_clamp, float_weights, for_each_row, no_type, refuse,
 };
 use super::{EvalCtx, KernelError, Row};
 
@@ -60,12 +60,17 @@ fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 fn float(ctx: &mut EvalCtx<'_>, activation: ActivationFunctionType, geometry: &Geometry) -> Result<(), KernelError> {
     let weights = float_weights(ctx, 1)?;
     let clamp = float_clamp(activation)?;
-    let (input, bias) = (ctx.slice(0)?, ctx.optional_slice::<f32>(2)?);
+    let rounding = match &ctx.node.op {
+        Op::FullyConnected(options) if options.asymmetric_quantize_inputs => Rounding::Asymmetric,
+        _ => Rounding::Symmetric,
+    };
+    let (input, bias) =
+        (activations(ctx, (0, 1), Runs { len: geometry.depth, step: 1 }, rounding)?, ctx.optional_slice::<f32>(2)?);
     if let Some(bias) = bias {
         check_len(bias, geometry.units, "the bias")?;
     }
     let finish = |unit: usize, sum: f32| clamp.apply(sum + bias.map_or(0.0, |bias| bias[unit]));
-    product::<f32, f32>(ctx.env.threads, geometry, input, &weights, ctx.output(0)?, finish);
+    product::<f32, f32>(ctx.env.threads, geometry, &input, &weights, ctx.output(0)?, finish);
     Ok(())
 }
 

@@ -21,6 +21,7 @@ mod depthwise;
 mod diagonal;
 mod elements;
 mod elementwise;
+mod fingerprint;
 mod fixed_math;
 mod fixed_point;
 mod flexbuffer;
@@ -50,6 +51,7 @@ mod softmax_quantized;
 mod spectral;
 mod stablehlo;
 mod support;
+mod text;
 mod topk;
 mod transpose_conv;
 
@@ -119,6 +121,17 @@ pub struct EvalCtx<'a> {
     pub env: EvalEnv<'a>,
 }
 
+/// What dynamic-range models mean, whose activations are floats and whose weights are integers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hybrid {
+    /// The weights' real values: the more accurate meaning, and that of a GPU.
+    #[default]
+    Float,
+    /// As TFLite's hybrid kernels of FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D and BATCH_MATMUL, which round the
+    /// activations to INT8 first. Other operators compute with the weights' real values.
+    Tflite,
+}
+
 /// What lies around a node; a node that is run alone has the default.
 #[derive(Clone, Copy, Default)]
 pub struct EvalEnv<'a> {
@@ -128,6 +141,8 @@ pub struct EvalEnv<'a> {
     pub program: Option<&'a Program>,
     /// Threads that a kernel may use; 0 and 1 mean the calling one alone.
     pub threads: usize,
+    /// What integer weights beside float activations mean.
+    pub hybrid: Hybrid,
     /// Bytes that one output may take; `None` is no limit.
     pub max_output_bytes: Option<usize>,
 }
@@ -291,6 +306,7 @@ const FAMILIES: &[&[Row]] = &[
     slice::ROWS,
     softmax::ROWS,
     spectral::ROWS,
+    text::ROWS,
     topk::ROWS,
     transpose_conv::ROWS,
 ];
