@@ -41,6 +41,12 @@ impl Quants {
 }
 
 fn of<T: Stored>(ctx: &mut EvalCtx<'_>, activation: ActivationFunctionType) -> Result<(), KernelError> {
+    // Whatever type the file states, the output has that of the inputs.
+    let (dtype, value) = (ctx.input(0)?.dtype(), ctx.output_value(0)?);
+    if value.dtype() != dtype {
+        let shape = value.shape().to_vec();
+        value.reset(dtype, &shape).map_err(|error| KernelError::Output { output: 0, error })?;
+    }
     let output = output_affine(ctx)?;
     let clamp = stored_clamp::<T>(activation, output)?;
     let quants = Quants { a: input_affine(ctx, 0)?, b: input_affine(ctx, 1)?, output, clamp };

@@ -159,7 +159,8 @@ fn quantized_sum<T: Stored>(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     fold(ctx, 0i32, move |sum, x: T| sum.wrapping_add(x.widen() - input.zero), finish)
 }
 
-/// Products are rescaled after every factor, so that the scales of all multiply to the input's power.
+/// Products are rescaled after every factor, so that the scales of all multiply to the input's power; by 31 bits of
+/// the multiplier, where TFLite takes 16 and may be one off.
 fn quantized_product<T: Stored>(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     let (input, output) = (input_affine(ctx, 0)?, output_affine(ctx)?);
     let shape = ctx.shape(0)?;
@@ -171,11 +172,11 @@ fn quantized_product<T: Stored>(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError
         let x = x.widen() - input.zero;
         Some(match product {
             None => x,
-            Some(product) => multiplier.with_short_mantissa(i64::from(product) * i64::from(x)),
+            Some(product) => multiplier.once_rounded(i64::from(product) * i64::from(x)),
         })
     };
     let finish = move |product: Option<i32>, _| {
-        let scaled = multiplier.with_short_mantissa(product.unwrap_or(1).into());
+        let scaled = multiplier.once_rounded(product.unwrap_or(1).into());
         T::narrow(T::RANGE.apply(scaled.saturating_add(output.zero)))
     };
     fold(ctx, None, step, finish)

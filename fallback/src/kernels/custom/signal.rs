@@ -42,7 +42,7 @@ pub(super) fn window(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 pub(super) fn auto_scale(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     let (shape, input) = (ctx.shape(0)?, ctx.slice::<i16>(0)?);
     let largest = input.iter().map(|x| u32::from(x.unsigned_abs())).max().unwrap_or(0);
-    let bits = 15u32.saturating_sub(top_bit(largest));
+    let bits = if largest == 0 { 0 } else { 15u32.saturating_sub(top_bit(largest)) };
     ctx.set_output(0, shape)?;
     ctx.set_output(1, &[])?;
     ctx.output::<i16>(0)?.iter_mut().zip(input).for_each(|(out, x)| *out = x << bits);
@@ -164,8 +164,9 @@ pub(super) fn pcan(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     }
     ctx.set_output(0, shape)?;
     for (out, (&x, &noise)) in ctx.output::<u32>(0)?.iter_mut().zip(input.iter().zip(noise)) {
-        let gain = i64::from(gain(noise, table)) as u64;
-        let ratio = (u64::from(x).wrapping_mul(gain) >> bits) as u32;
+        // A negative gain becomes a large one of 32 bits.
+        let gain = i32::from(gain(noise, table)).cast_unsigned();
+        let ratio = ((u64::from(x) * u64::from(gain)) >> bits) as u32;
         *out = if ratio < 2 << 12 { ratio.wrapping_mul(ratio) >> 20 } else { (ratio >> 6) - (1 << 6) };
     }
     Ok(())

@@ -193,7 +193,7 @@ pub(super) fn rfft(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     }
 }
 
-/// The inverse. Floats come out multiplied by the length, as the microcontroller kernels leave them.
+/// The inverse.
 pub(super) fn irfft(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     fn of<T: Sample>(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         let size = length(ctx)?;
@@ -202,7 +202,7 @@ pub(super) fn irfft(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         let (shape, input) = (ctx.shape(0)?, ctx.slice::<T>(0)?);
         let out_shape = [&shape[..shape.len() - 1], &[size]].concat();
         ctx.set_output(0, &out_shape)?;
-        let scale = if T::INTEGER { 1.0 / size as f64 } else { 1.0 };
+        let scale = 1.0 / size as f64;
         for (row, out) in ctx.output::<T>(0)?.chunks_exact_mut(size).enumerate().take(rows) {
             let line = &input[row * count..][..count];
             let half: Vec<Complex> = line.chunks_exact(2).map(|pair| [pair[0].widen(), pair[1].widen()]).collect();

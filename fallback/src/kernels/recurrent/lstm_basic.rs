@@ -44,7 +44,7 @@ fn quantized(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         for (row, &bias) in matrix.chunks_exact(joined.max(1)).zip(bias) {
             let product = |(&w, &x): (&u8, &u8)| (i32::from(w) - zero).wrapping_mul(i32::from(x) - 128);
             let sum = row.iter().zip(&rows[at..]).map(product).fold(bias, i32::wrapping_add);
-            sums.push(multiplier.once_rounded(sum.into()).clamp(i16::MIN.into(), i16::MAX.into()) as i16);
+            sums.push(multiplier.twice_rounded(sum).clamp(i16::MIN.into(), i16::MAX.into()) as i16);
         }
         let gate = |g: usize, c: usize| sums[first + g * units + c];
         for c in 0..units {

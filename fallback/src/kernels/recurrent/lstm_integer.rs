@@ -154,7 +154,11 @@ impl<'a> Cell<'a> {
         }
         let common = Common { depth: sequence.depth, cells, outputs, input, state, cell_scale };
         let gate = |g| Gate::new(ctx, g, &common);
-        let (hidden_scale, hidden_zero) = intermediate(ctx, HIDDEN)?;
+        let (hidden_scale, mut hidden_zero) = intermediate(ctx, HIDDEN)?;
+        if ctx.optional(PROJECTION).is_some() {
+            // TFLite turns the sign of the zero point before a projection, which matters where values saturate.
+            hidden_zero = hidden_zero.saturating_neg();
+        }
         let projection = match ctx.optional(PROJECTION) {
             None if outputs != cells => {
                 return Err(refuse("outputs without a projection", outputs, format!("{cells} as there are cells")));

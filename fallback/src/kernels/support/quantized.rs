@@ -131,6 +131,8 @@ impl Rescale {
         channels: usize,
         activation: ActivationFunctionType,
     ) -> Result<Self, KernelError> {
+        // TFLite multiplies the scales of UINT8 operands in single precision.
+        let single = ctx.input(input)?.dtype() == DType::UInt8;
         let (input, output) = (input_affine(ctx, input)?, output_affine(ctx)?);
         let scales = match ctx.input_quant(weights).map(|quant| &quant.kind) {
             Some(QuantKind::Affine { scale, .. }) if scale.len() == 1 || scale.len() == channels => scale.as_slice(),
@@ -143,7 +145,10 @@ impl Rescale {
                 ));
             }
         };
-        let multiplier = |&scale: &f32| Multiplier::new(input.scale() * f64::from(scale) / output.scale());
+        let multiplier = |&scale: &f32| {
+            let product = if single { f64::from(input.scale * scale) } else { input.scale() * f64::from(scale) };
+            Multiplier::new(product / output.scale())
+        };
         let multipliers = scales.iter().map(multiplier).collect();
         Ok(Self { multipliers, zero: output.zero, clamp: stored_clamp::<T>(activation, output)? })
     }
