@@ -285,3 +285,13 @@ fn wide_integers_go_to_the_cpu() -> TestResult {
     assert_eq!(interpreter.fallbacks().len(), 1);
     Ok(())
 }
+
+#[test]
+fn embeddings() -> TestResult {
+    for (shape, count) in [(vec![11, 6], 5), (vec![11, 2, 4], 70)] {
+        let operands = [indices(DType::Int32, &[count], 11)?, table(DType::Float32, &shape)?];
+        let (program, values) = node(&Op::EmbeddingLookup, &operands, &[false, true], DType::Float32)?;
+        check_as(&format!("embedding {shape:?}"), &program, &values, &MODES)?;
+    }
+    Ok(())
+}
