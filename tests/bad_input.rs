@@ -319,6 +319,42 @@ fn wrong_inputs_are_named_with_what_was_expected() -> TestResult {
     Ok(())
 }
 
+/// The `.tflite` files below a folder.
+fn models(folder: &std::path::Path) -> std::io::Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(models(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "tflite") {
+            files.push(path.display().to_string());
+        }
+    }
+    Ok(files)
+}
+
+#[test]
+fn every_shared_model_is_shown_or_refused_in_one_line() -> TestResult {
+    let Some(folder) = command::shared_models() else { return Ok(()) };
+    let files = models(&folder)?;
+    let mut shown = 0;
+    for file in &files {
+        let found = run(&["inspect", file, "--json"])?;
+        if found.code == Some(0) {
+            let json = found.json()?;
+            let kinds = ["float", "float16", "dynamic-range", "int8", "uint8", "int16", "mixed", "other"];
+            assert!(kinds.iter().any(|kind| json["kind"] == *kind), "{file}: {}", json["kind"]);
+            shown += 1;
+        } else {
+            let line = found.failure().map_err(|e| format!("{file}: {e}"))?;
+            assert!(line.contains(file.as_str()), "{line}");
+        }
+    }
+    println!("{} files, {shown} shown", files.len());
+    assert!(files.len() >= 469 && shown >= 454, "{} files, {shown} shown", files.len());
+    Ok(())
+}
+
 #[test]
 fn missing_files_are_named_by_every_command() -> TestResult {
     let folder = env!("CARGO_MANIFEST_DIR");

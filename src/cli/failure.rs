@@ -5,6 +5,9 @@ use std::{fmt, path::Path};
 /// Result of whatever can end a command.
 pub type Res<T> = Result<T, Failure>;
 
+/// What a file has in it may be as long as the file.
+const MOST_CHARACTERS: usize = 800;
+
 /// Why a command failed, in one line.
 #[derive(Debug)]
 pub struct Failure(String);
@@ -24,7 +27,11 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words: Vec<&str> = self.0.split(|c: char| c.is_control()).filter(|part| !part.is_empty()).collect();
-        f.write_str(&words.join(" "))
+        let line = words.join(" ");
+        match line.char_indices().nth(MOST_CHARACTERS) {
+            Some((end, _)) => write!(f, "{}…", line.get(..end).unwrap_or_default()),
+            None => f.write_str(&line),
+        }
     }
 }
 
@@ -54,5 +61,7 @@ mod tests {
         let path = Path::new("a/b.tflite");
         let text = Failure::new("x\n  y\r\nz").in_file(path).in_file(path).to_string();
         assert_eq!(text, "a/b.tflite: x   y z");
+        let long = Failure::new("ä".repeat(5000)).to_string();
+        assert_eq!(long.chars().count(), MOST_CHARACTERS + 1);
     }
 }
