@@ -4,6 +4,7 @@
 use std::fmt;
 
 use tflite_wgpu_fallback::Value;
+use tflite_wgpu_model::DType;
 
 /// Largest finite half: what lies beyond it in the reference is left out of f16 comparisons.
 const HALF_MAX: f64 = 65_504.0;
@@ -142,6 +143,37 @@ pub fn compare(reference: &Value, found: &Value, tolerance: &Tolerance) -> Resul
         (Some(reference), Some(found)) => floats(&reference, &found, tolerance),
         _ => exact(reference, found),
     }
+}
+
+/// Compares quantised integers (scale and zero point are given) that were computed in floats as the floats they stand
+/// for. They may be one step apart: where the float lies between two of them, either is right. Everything else is
+/// compared as by [`compare`].
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_quantised(
+    reference: &Value,
+    found: &Value,
+    quant: Option<(f32, i64)>,
+    tolerance: &Tolerance,
+) -> Result<Figures, Mismatch> {
+    let floats = quant.and_then(|quant| dequantised(reference, quant).zip(dequantised(found, quant)).zip(Some(quant)));
+    let Some(((reference, found), (step, _))) = floats else {
+        return compare(reference, found, tolerance);
+    };
+    let largest = reference.to_floats().unwrap_or_default().iter().fold(tolerance.floor, |most, v| most.max(v.abs()));
+    let share = f64::from(step) * 1.001 / largest.max(f64::MIN_POSITIVE);
+    let (error, small_error) = (tolerance.error + share, tolerance.small_error + share);
+    compare(&reference, &found, &Tolerance { error, small_error, ..*tolerance })
+}
+
+/// The floats that quantised integers stand for.
+fn dequantised(value: &Value, (scale, zero): (f32, i64)) -> Option<Value> {
+    if !matches!(value.dtype(), DType::Int8 | DType::UInt8 | DType::Int16) {
+        return None;
+    }
+    let floats: Vec<f32> = value.to_ints()?.into_iter().map(|v| (v - zero) as f32 * scale).collect();
+    Value::f32(value.shape(), &floats).ok()
 }
 
 fn exact(reference: &Value, found: &Value) -> Result<Figures, Mismatch> {

@@ -6,8 +6,8 @@
 
 use std::sync::{Arc, PoisonError, Weak};
 
-use tflite_wgpu_fallback::{Interpreter, InterpreterBuilder, Model, Value};
-use tflite_wgpu_model::{NodeId, SubgraphId, TensorId};
+use tflite_wgpu_fallback::{Interpreter, InterpreterBuilder, Model, TensorInfo, Value};
+use tflite_wgpu_model::{ModelKind, NodeId, Quant, SubgraphId, TensorId};
 
 use crate::{
     compare::{self, Figures, Mismatch, Tolerance},
@@ -36,10 +36,11 @@ pub struct Check {
 }
 
 impl Check {
-    fn of(reference: &Value, found: &Value, tolerance: &Tolerance) -> Self {
+    fn of(reference: &Value, found: &Value, quant: Option<&Quant>, tolerance: &Tolerance) -> Self {
         // There is nothing wrong with a tensor that has no elements in both.
         let empty = reference.is_empty() && reference.shape() == found.shape() && reference.dtype() == found.dtype();
-        let outcome = match compare::compare(reference, found, tolerance) {
+        let quant = quant.and_then(Quant::per_tensor);
+        let outcome = match compare::compare_quantised(reference, found, quant, tolerance) {
             Err(Mismatch::Empty) if empty => Ok(Figures::default()),
             // All that the reference has is beyond the largest half: that is what the GPU must have.
             Err(Mismatch::Empty) if tolerance.half_range => {
@@ -141,19 +142,21 @@ impl Verification {
     }
 }
 
-/// The tolerance of whole models.
-pub fn tolerance(precision: Precision) -> Tolerance {
+/// The tolerance of whole models. The reference quantises the activations of hybrid (dynamic-range) models on the way,
+/// as TFLite's kernels do; the GPU does not.
+pub fn tolerance(precision: Precision, hybrid: bool) -> Tolerance {
     match precision {
+        Precision::F32 if hybrid => compare::HYBRID,
         Precision::F32 => compare::F32,
         Precision::Auto | Precision::F16 => compare::F16,
     }
 }
 
 /// The tolerance of single steps.
-pub fn step_tolerance(precision: Precision) -> Tolerance {
+pub fn step_tolerance(precision: Precision, hybrid: bool) -> Tolerance {
     match precision {
-        Precision::F32 => compare::F32,
-        Precision::Auto | Precision::F16 => compare::F16_OPERATOR,
+        Precision::Auto | Precision::F16 if !hybrid => compare::F16_OPERATOR,
+        _ => tolerance(precision, hybrid),
     }
 }
 
@@ -183,6 +186,15 @@ pub fn invoke(interpreter: &mut Interpreter, call: &Call<'_>) -> Result<Vec<(Str
     names.into_iter().map(|name| Ok((name.clone(), runner.output(&name)?.clone()))).collect()
 }
 
+/// Quantisation of the outputs, in the order of [`invoke`].
+fn output_quants(interpreter: &mut Interpreter, call: &Call<'_>) -> Result<Vec<Option<Quant>>, Error> {
+    let quants = |infos: Vec<TensorInfo<'_>>| infos.into_iter().map(|info| info.quant.cloned()).collect();
+    Ok(match call.signature {
+        Some(key) => quants(interpreter.signature_runner(key)?.outputs()),
+        None => quants(interpreter.outputs()),
+    })
+}
+
 /// Runs a call on both sides and compares the outputs, then every step of the plans. `configure`
 /// completes both interpreters' builders; `done` is told how many steps of how many are checked.
 ///
@@ -205,9 +217,14 @@ pub fn verify(
     let (report, executables) = (delegate.report(), delegate.executables());
     let mut production = builder().delegate(Box::new(delegate)).build()?;
     let found = invoke(&mut production, call)?;
-    let whole = tolerance(options.precision);
-    let pairs = expected.into_iter().zip(&found);
-    let outputs = pairs.map(|((name, a), (_, b))| OutputCheck { name, check: Check::of(&a, b, &whole) }).collect();
+    let hybrid = model.program().kind() == ModelKind::DynamicRange;
+    let whole = tolerance(options.precision, hybrid);
+    let quants = output_quants(&mut production, call)?;
+    let outputs = expected.into_iter().zip(&found).zip(quants).map(|(((name, a), (_, b)), quant)| {
+        let check = Check::of(&a, b, quant.as_ref(), &whole);
+        OutputCheck { name, check }
+    });
+    let outputs = outputs.collect();
     let report = report.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let fallbacks = production.fallbacks().iter().map(|fallback| match fallback.partition {
         Some(partition) => format!("partition {partition}: {}", fallback.reason),
@@ -222,7 +239,9 @@ pub fn verify(
     for (partition, executable) in executables.iter().enumerate() {
         let Some(executable) = executable else { continue };
         let tracer = Tracer { model, reference: &reference, production: &production, partition, executable };
-        tracer.check(options.precision, &mut verification, |steps| done(before + steps, total))?;
+        tracer.check((&whole, &step_tolerance(options.precision, hybrid)), &mut verification, |steps| {
+            done(before + steps, total)
+        })?;
         before += executable.plan().steps.len();
     }
     Ok(verification)
@@ -240,7 +259,7 @@ struct Tracer<'a> {
 impl Tracer<'_> {
     fn check(
         &self,
-        precision: Precision,
+        (whole, single): (&Tolerance, &Tolerance),
         verification: &mut Verification,
         mut done: impl FnMut(usize),
     ) -> Result<(), Error> {
@@ -254,12 +273,16 @@ impl Tracer<'_> {
             verification.unchecked.push(format!("partition {}: {why}", self.partition));
             return Ok(());
         }
-        let (whole, single) = (tolerance(precision), step_tolerance(precision));
+        let quant = |id: TensorId| graph.tensors.get(id.index()).and_then(|tensor| tensor.quant.as_ref());
         let mut chained = Vec::new();
         let file = |id: TensorId| value(id).filter(|_| id.index() < graph.tensors.len());
         let trace = self.executable.trace(Feed::Chained, file, |written| {
             if let Some(reference) = file(written.tensor) {
-                chained.push((written.step, written.tensor, Check::of(reference, &written.value, &whole)));
+                chained.push((
+                    written.step,
+                    written.tensor,
+                    Check::of(reference, &written.value, quant(written.tensor), whole),
+                ));
             }
         });
         pollster::block_on(trace)?;
@@ -280,7 +303,7 @@ impl Tracer<'_> {
                 tensor,
                 name: name(tensor),
                 chained,
-                isolated: Check::of(reference, &written.value, &single),
+                isolated: Check::of(reference, &written.value, quant(tensor), single),
             });
         });
         pollster::block_on(trace)

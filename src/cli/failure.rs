@@ -9,7 +9,7 @@ pub type Res<T> = Result<T, Failure>;
 const MOST_CHARACTERS: usize = 800;
 
 /// Why a command failed, in one line.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Failure(String);
 
 impl Failure {

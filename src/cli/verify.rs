@@ -198,7 +198,11 @@ fn verdict(models: &[PathBuf], outcomes: Vec<Outcome>) -> Res<()> {
         (count, Some(first)) if many => Err(Failure::new(format!("{count} of {} models: first {first}", models.len()))),
         (_, Some(first)) => Err(first),
         (_, None) if compared => Ok(()),
-        _ => Err(Failure::new("nothing was compared: no node runs on the GPU, expected one or more (inspect --plan)")),
+        _ => {
+            let nothing =
+                Failure::new("nothing was compared: no node runs on the GPU, expected one or more (inspect --plan)");
+            Err(models.first().filter(|_| !many).map_or(nothing.clone(), |model| nothing.in_file(model)))
+        }
     }
 }
 

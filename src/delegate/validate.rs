@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use tflite_wgpu_fallback::{Handle, Input, Model, Partition, PartitionIo, Value, run_node};
-use tflite_wgpu_model::{DType, NodeId, Quant, TensorId};
+use tflite_wgpu_model::{NodeId, Quant, TensorId};
 
 use super::{
     GpuDelegate,
@@ -215,8 +215,7 @@ impl GpuDelegate {
     }
 }
 
-/// Compares a value with the reference's. Quantised integers that were computed in floats are compared as the floats they
-/// stand for, and may be one step apart: where the float lies between two of them, either is right.
+/// Compares a value with the reference's.
 fn judge(
     facts: &Facts,
     reference: &Values,
@@ -226,23 +225,7 @@ fn judge(
 ) -> Result<Figures, Mismatch> {
     let reference = reference.get(&id).ok_or(Mismatch::Empty)?;
     let quant = facts.tensor(id).and_then(|fact| fact.quant.as_ref()).and_then(Quant::per_tensor);
-    let floats = quant.and_then(|quant| dequantised(reference, quant).zip(dequantised(found, quant)).zip(Some(quant)));
-    let Some(((reference, found), (step, _))) = floats else {
-        return compare::compare(reference, found, tolerance);
-    };
-    let largest = reference.to_floats().unwrap_or_default().iter().fold(tolerance.floor, |most, v| most.max(v.abs()));
-    let share = f64::from(step) * 1.001 / largest.max(f64::MIN_POSITIVE);
-    let (error, small_error) = (tolerance.error + share, tolerance.small_error + share);
-    compare::compare(&reference, &found, &Tolerance { error, small_error, ..*tolerance })
-}
-
-/// The floats that quantised integers stand for.
-fn dequantised(value: &Value, (scale, zero): (f32, i64)) -> Option<Value> {
-    if !matches!(value.dtype(), DType::Int8 | DType::UInt8 | DType::Int16) {
-        return None;
-    }
-    let floats: Vec<f32> = value.to_ints()?.into_iter().map(|v| (v - zero) as f32 * scale).collect();
-    Value::f32(value.shape(), &floats).ok()
+    compare::compare_quantised(reference, found, quant, tolerance)
 }
 
 /// Values of all tensors that a partition touches, by the reference kernels on the file's own nodes.
@@ -284,7 +267,7 @@ impl Validation {
 #[cfg(test)]
 mod tests {
     use tflite_wgpu_fallback::ValueError;
-    use tflite_wgpu_model::QuantKind;
+    use tflite_wgpu_model::{DType, QuantKind};
 
     use super::*;
 
