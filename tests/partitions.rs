@@ -3,7 +3,9 @@
 mod common;
 
 use common::{TestResult, check, random, run_both};
-use tflite_wgpu_model::{ActivationFunctionType, AddOptions, DType, GraphBuilder, ModelBuilder, MulOptions, Op};
+use tflite_wgpu_model::{
+    ActivationFunctionType, AddOptions, DType, GraphBuilder, ModelBuilder, MulOptions, Op, ReshapeOptions, ShapeOptions,
+};
 
 const F: DType = DType::Float32;
 
@@ -66,6 +68,35 @@ fn wide_tensors_cross_partitions() -> TestResult {
     assert_eq!((both.report.partitions.len(), both.report.gpu_nodes()), (2, 4));
     for (cpu, gpu) in both.cpu.iter().zip(&both.gpu) {
         tflite_wgpu::compare::compare(cpu, gpu, &tflite_wgpu::compare::F16_OPERATOR).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// SHAPE and what follows from it are known, but depend on a node of the GPU in between: a partition with all three
+/// would not be convex.
+#[test]
+fn chains_of_shapes_do_not_tie_partitions() -> TestResult {
+    let dims = [2, 3, 4];
+    let mut graph = GraphBuilder::new();
+    let x = graph.input("x", F, &dims);
+    let y = graph.op(Op::Tanh, &[Some(x)], &[("y", F, &dims)]);
+    let z = graph.op(Op::Exp, &[Some(y)], &[("z", F, &dims)]);
+    let out_type = DType::Int32;
+    let shape = graph.op(Op::Shape(ShapeOptions { out_type }), &[Some(z)], &[("shape", DType::Int32, &[3])]);
+    let one = graph.constant_i32("one", &[], &[1]);
+    let product = || Op::Mul(MulOptions::default());
+    let same = graph.op(product(), &[Some(shape), Some(one)], &[("same", DType::Int32, &[3])]);
+    let reshape = Op::Reshape(ReshapeOptions { new_shape: vec![] });
+    let w = graph.op(reshape, &[Some(y), Some(same)], &[("w", F, &dims)]);
+    let v = graph.op(Op::Tanh, &[Some(w)], &[("v", F, &dims)]);
+    graph.output(v);
+    graph.output(z);
+    let program = ModelBuilder::new().subgraph(graph).program();
+    let both = run_both(&program, &[random(6, &dims)?], &["precision=f32", "deny_ops=EXP"])?;
+    let Some(both) = both else { return Ok(()) };
+    assert!(both.report.gpu_nodes() >= 3, "{:?}", both.report.subgraphs);
+    for (cpu, gpu) in both.cpu.iter().zip(&both.gpu) {
+        tflite_wgpu::compare::compare(cpu, gpu, &tflite_wgpu::compare::F32).map_err(|e| e.to_string())?;
     }
     Ok(())
 }

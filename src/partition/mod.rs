@@ -51,6 +51,13 @@ pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions, max_bytes
             Err(reason) => Kind::Cpu(reason),
         })
         .collect();
+    let free = free_of_values(graph, &kinds);
+    for (i, kind) in kinds.iter_mut().enumerate() {
+        if *kind == Kind::Folded && !free.contains(&i) {
+            // Known, but only in its turn: it joins the partition that its sources are in, or a later one.
+            *kind = Kind::Gpu;
+        }
+    }
     let mut sets = epochs(graph, facts, &kinds);
     drop_small(&mut sets, &mut kinds, options);
     let folded = claim_folded(graph, &kinds, &sets);
@@ -225,6 +232,20 @@ fn drop_small(sets: &mut Vec<Vec<NodeId>>, kinds: &mut [Kind], options: &Delegat
     });
 }
 
+/// Folded nodes that depend on other folded nodes alone. SHAPE of what a node computes, and what follows from it, must
+/// keep its place after that node, as a host orders partitions by their tensors, known or not.
+fn free_of_values(graph: &Graph, kinds: &[Kind]) -> BTreeSet<usize> {
+    let producers = producers(graph);
+    let mut free = BTreeSet::new();
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let mut sources = node.inputs.iter().flatten().filter_map(|id| producers.get(id));
+        if kinds.get(i) == Some(&Kind::Folded) && sources.all(|source| free.contains(source)) {
+            free.insert(i);
+        }
+    }
+    free
+}
+
 /// Folded nodes that each partition computes for itself: those all of whose readers are in it, or folded into it.
 fn claim_folded(graph: &Graph, kinds: &[Kind], sets: &[Vec<NodeId>]) -> Vec<Vec<NodeId>> {
     let mut home: Vec<Option<usize>> = vec![None; graph.nodes.len()];
@@ -241,16 +262,9 @@ fn claim_folded(graph: &Graph, kinds: &[Kind], sets: &[Vec<NodeId>]) -> Vec<Vec<
             readers.entry(*id).or_default().push(i);
         }
     }
-    let producers = producers(graph);
     let mut folded = vec![Vec::new(); sets.len()];
     for (i, node) in graph.nodes.iter().enumerate().rev() {
         if kinds.get(i) != Some(&Kind::Folded) || node.outputs.iter().flatten().any(|id| graph.outputs.contains(id)) {
-            continue;
-        }
-        let of_shapes = |id: &TensorId| producers.get(id).is_some_and(|&p| kinds.get(p) != Some(&Kind::Folded));
-        if node.inputs.iter().flatten().any(of_shapes) {
-            // SHAPE of what a node computes: in a partition it would tie that node to the readers of the shape, and the
-            // partition might no longer be convex. Whoever runs it, the partition knows its value.
             continue;
         }
         let users = node.outputs.iter().flatten().filter_map(|id| readers.get(id)).flatten();
