@@ -41,6 +41,17 @@ impl Multiplier {
         rounding_shift(high_mul(shifted as i32, self.mantissa), (-self.exponent).max(0))
     }
 
+    /// `value · factor` rounded twice, halves up both times: as TFLite's matrix products of 8-bit with 16-bit results.
+    pub fn twice_rounded_up(self, value: i32) -> i32 {
+        let left = self.exponent.max(0);
+        let shifted = (i64::from(value) << left).clamp(i32::MIN.into(), i32::MAX.into());
+        let product = i64::from(high_mul(shifted as i32, self.mantissa));
+        match -self.exponent {
+            right if right > 0 => ((product + (1i64 << (right - 1))) >> right) as i32,
+            _ => product as i32,
+        }
+    }
+
     /// `value · factor` rounded once, halves up.
     pub fn once_rounded(self, value: i64) -> i32 {
         let shift = 31 - self.exponent;
@@ -118,10 +129,11 @@ mod tests {
     fn the_roundings_differ_at_halves() {
         let quarter = Multiplier::new(0.25);
         assert_eq!([6, -6, 5, -5, 4].map(|v| quarter.twice_rounded(v)), [2, -2, 2, -1, 1]);
+        assert_eq!([6, -6, 5, -5, 4].map(|v| quarter.twice_rounded_up(v)), [2, -1, 2, -1, 1]);
         assert_eq!([6, -6, 5, -5, 4].map(|v| quarter.once_rounded(v)), [2, -1, 1, -1, 1]);
         assert_eq!([6, -6, 5, -5, 4].map(|v| quarter.with_short_mantissa(v)), [2, -1, 1, -1, 1]);
         let large = Multiplier::new(1024.0);
-        assert_eq!(large.twice_rounded(3), 3072);
+        assert_eq!((large.twice_rounded(3), large.twice_rounded_up(3)), (3072, 3072));
     }
 
     #[test]

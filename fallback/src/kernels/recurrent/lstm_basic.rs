@@ -44,14 +44,15 @@ fn quantized(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         for (row, &bias) in matrix.chunks_exact(joined.max(1)).zip(bias) {
             let product = |(&w, &x): (&u8, &u8)| (i32::from(w) - zero).wrapping_mul(i32::from(x) - 128);
             let sum = row.iter().zip(&rows[at..]).map(product).fold(bias, i32::wrapping_add);
-            sums.push(multiplier.twice_rounded(sum).clamp(i16::MIN.into(), i16::MAX.into()) as i16);
+            sums.push(multiplier.twice_rounded_up(sum).clamp(i16::MIN.into(), i16::MAX.into()) as i16);
         }
         let gate = |g: usize, c: usize| sums[first + g * units + c];
         for c in 0..units {
             let update = short::mul(short::logistic(gate(0, c), 3), short::tanh(gate(1, c), 3));
             let kept = short::mul(short::logistic(gate(2, c), 3), previous[b * units + c]);
             let state = short::shifted(update, -4).saturating_add(kept);
-            let output = short::mul(short::logistic(gate(3, c), 3), short::tanh(state, 4));
+            // tanh sees the state cut to three integer bits.
+            let output = short::mul(short::logistic(gate(3, c), 3), short::tanh(short::shifted(state, 1), 3));
             states.push(state);
             outputs.push((128 + short::shifted(output, -8).clamp(-128, 127)) as u8);
         }
