@@ -3,6 +3,8 @@
 //! Tensor ids are the file's; tensors that rewrites and lowering add follow behind them. A rewritten node carries
 //! the file's nodes it stands for in `origin`, so that reports always speak of the file's nodes.
 
+use std::collections::HashMap;
+
 use crate::constant::Constant;
 
 use tflite_wgpu_model::{DType, NodeId, Op, Quant, TensorId};
@@ -303,6 +305,19 @@ impl Region {
     pub fn uses(&self, id: TensorId) -> usize {
         let reads = self.nodes.iter().filter(|node| node.reads().any(|read| read == id)).count();
         reads + usize::from(self.outputs.contains(&id))
+    }
+
+    /// The position of the node that computes each tensor.
+    pub fn producers(&self) -> HashMap<TensorId, usize> {
+        let outputs =
+            |(i, node): (usize, &RegionNode)| -> Vec<_> { node.outputs.iter().flatten().map(|id| (*id, i)).collect() };
+        self.nodes.iter().enumerate().flat_map(outputs).collect()
+    }
+
+    /// Removes the nodes at these positions.
+    pub fn remove(&mut self, gone: &[usize]) {
+        let mut position = 0..;
+        self.nodes.retain(|_| position.next().is_none_or(|at: usize| !gone.contains(&at)));
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     window::{self, Axis, nhwc},
 };
 use crate::{
-    kernels::{KernelRow, ParamType, ParamType::U32, blocks, input, output, weights as weight_texels},
+    kernels::{KernelRow, ParamType, blocks, input, output, weights as weight_texels},
     plan::step::WeightData,
     reason::Reason,
     region::RegionNode,
@@ -24,49 +24,29 @@ pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::Conv2d, support, lower)
     .takes("weights FLOAT32, FLOAT16, INT8, UINT8, INT4 with scales; activations FLOAT32")
     .ranks("4")];
 
-const PARAMS: &[(&str, ParamType)] = &[
-    ("in_h", U32),
-    ("in_w", U32),
-    ("out_h", U32),
-    ("out_w", U32),
-    ("kernel_h", U32),
-    ("kernel_w", U32),
-    ("stride_h", U32),
-    ("stride_w", U32),
-    ("dilation_h", U32),
-    ("dilation_w", U32),
-    ("pad_top", U32),
-    ("pad_left", U32),
-    ("src_width", U32),
-    ("depth", U32),
-    ("width", U32),
-    ("group_width", U32),
-    ("group", U32),
-    ("rows", U32),
-    ("strips", U32),
-    ("channels", U32),
-];
+const PARAMS: &[(&str, ParamType)] = &window::param_table::<20>(&[
+    "dilation_h",
+    "dilation_w",
+    "src_width",
+    "depth",
+    "width",
+    "group_width",
+    "group",
+    "rows",
+    "strips",
+    "channels",
+]);
 
-const GROUPED_PARAMS: &[(&str, ParamType)] = &[
-    ("in_h", U32),
-    ("in_w", U32),
-    ("out_h", U32),
-    ("out_w", U32),
-    ("kernel_h", U32),
-    ("kernel_w", U32),
-    ("stride_h", U32),
-    ("stride_w", U32),
-    ("dilation_h", U32),
-    ("dilation_w", U32),
-    ("pad_top", U32),
-    ("pad_left", U32),
-    ("src_width", U32),
-    ("depth", U32),
-    ("width", U32),
-    ("group_channels", U32),
-    ("texels", U32),
-    ("channels", U32),
-];
+const GROUPED_PARAMS: &[(&str, ParamType)] = &window::param_table::<18>(&[
+    "dilation_h",
+    "dilation_w",
+    "src_width",
+    "depth",
+    "width",
+    "group_channels",
+    "texels",
+    "channels",
+]);
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[

@@ -8,7 +8,7 @@ use super::{
     window::{self, Axis, nhwc},
 };
 use crate::{
-    kernels::{BindingRow, KernelRow, ParamType, ParamType::U32, input, output, weights as weight_texels},
+    kernels::{BindingRow, KernelRow, ParamType, input, output, weights as weight_texels},
     plan::step::WeightData,
     reason::Reason,
     region::{RegionNode, Storage},
@@ -21,24 +21,8 @@ pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::DepthwiseConv2d, suppor
     .takes("weights FLOAT32, FLOAT16, INT8, UINT8, INT4 with scales; activations FLOAT32")
     .ranks("4")];
 
-const PARAMS: &[(&str, ParamType)] = &[
-    ("in_h", U32),
-    ("in_w", U32),
-    ("out_h", U32),
-    ("out_w", U32),
-    ("kernel_h", U32),
-    ("kernel_w", U32),
-    ("stride_h", U32),
-    ("stride_w", U32),
-    ("dilation_h", U32),
-    ("dilation_w", U32),
-    ("pad_top", U32),
-    ("pad_left", U32),
-    ("src_width", U32),
-    ("width", U32),
-    ("multiplier", U32),
-    ("channels", U32),
-];
+const PARAMS: &[(&str, ParamType)] =
+    &window::param_table::<16>(&["dilation_h", "dilation_w", "src_width", "width", "multiplier", "channels"]);
 
 const BINDINGS: &[BindingRow] = &[input("src"), weight_texels("weights"), weight_texels("bias"), output("dst")];
 

@@ -7,7 +7,7 @@ use super::{
     window::{self, Axis, nhwc},
 };
 use crate::{
-    kernels::{KernelRow, ParamType::U32, input, output},
+    kernels::{KernelRow, input, output},
     reason::Reason,
     region::RegionNode,
 };
@@ -24,20 +24,7 @@ pub const KERNELS: &[KernelRow] = &[KernelRow {
     name: "pool",
     file: "pool.wgsl",
     bindings: &[input("src"), output("dst")],
-    params: &[
-        ("in_h", U32),
-        ("in_w", U32),
-        ("out_h", U32),
-        ("out_w", U32),
-        ("kernel_h", U32),
-        ("kernel_w", U32),
-        ("stride_h", U32),
-        ("stride_w", U32),
-        ("pad_top", U32),
-        ("pad_left", U32),
-        ("width", U32),
-        ("channels", U32),
-    ],
+    params: &window::param_table::<12>(&["width", "channels"]),
     epilogue: true,
     twin: "AVERAGE_POOL_2D, MAX_POOL_2D, L2_POOL_2D",
 }];

@@ -8,7 +8,7 @@ use super::{
     window::{self, Axis, nhwc},
 };
 use crate::{
-    kernels::{KernelRow, ParamType::U32, blocks, input, output, weights as weight_texels},
+    kernels::{KernelRow, blocks, input, output, weights as weight_texels},
     plan::step::WeightData,
     reason::Reason,
     region::RegionNode,
@@ -27,23 +27,7 @@ pub const KERNELS: &[KernelRow] = &[KernelRow {
     name: "transpose_conv",
     file: "transpose_conv.wgsl",
     bindings: &[input("src"), blocks("weights"), weight_texels("bias"), output("dst")],
-    params: &[
-        ("in_h", U32),
-        ("in_w", U32),
-        ("out_h", U32),
-        ("out_w", U32),
-        ("kernel_h", U32),
-        ("kernel_w", U32),
-        ("stride_h", U32),
-        ("stride_w", U32),
-        ("pad_top", U32),
-        ("pad_left", U32),
-        ("depth", U32),
-        ("width", U32),
-        ("rows", U32),
-        ("strips", U32),
-        ("channels", U32),
-    ],
+    params: &window::param_table::<15>(&["depth", "width", "rows", "strips", "channels"]),
     epilogue: true,
     twin: "TRANSPOSE_CONV",
 }];

@@ -3,7 +3,7 @@
 use tflite_wgpu_model::{Padding, infer};
 
 use super::{LowerError, StepBuilder, SupportCtx};
-use crate::reason::Reason;
+use crate::{kernels::ParamType, reason::Reason};
 
 /// One spatial dimension of a window operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,22 @@ impl Axis {
 /// The four dimensions of a tensor.
 pub(super) fn nhwc(dims: &[usize]) -> Result<[usize; 4], Reason> {
     dims.try_into().map_err(|_| Reason::Shape("rank other than 4"))
+}
+
+const PARAMS: [&str; 10] =
+    ["in_h", "in_w", "out_h", "out_w", "kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left"];
+
+/// The parameters of a kernel: those that [`params`] sets, then its own; all `N` of them are `u32`.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, for tables of constants only")]
+pub(super) const fn param_table<const N: usize>(own: &[&'static str]) -> [(&'static str, ParamType); N] {
+    assert!(PARAMS.len() + own.len() == N);
+    let mut table = [("", ParamType::U32); N];
+    let mut i = 0;
+    while i < N {
+        table[i].0 = if i < PARAMS.len() { PARAMS[i] } else { own[i - PARAMS.len()] };
+        i += 1;
+    }
+    table
 }
 
 /// Sets the parameters in_h … pad_left.

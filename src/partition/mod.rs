@@ -51,14 +51,15 @@ pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions, max_bytes
             Err(reason) => Kind::Cpu(reason),
         })
         .collect();
-    let free = free_of_values(graph, &kinds);
+    let producer = producers(graph);
+    let free = free_of_values(graph, &kinds, &producer);
     for (i, kind) in kinds.iter_mut().enumerate() {
         if *kind == Kind::Folded && !free.contains(&i) {
             // Known, but only in its turn: it joins the partition that its sources are in, or a later one.
             *kind = Kind::Gpu;
         }
     }
-    let mut sets = epochs(graph, facts, &kinds);
+    let mut sets = epochs(graph, facts, &kinds, &producer);
     drop_small(&mut sets, &mut kinds, options);
     let folded = claim_folded(graph, &kinds, &sets);
     let mut assignment = Assignment::default();
@@ -154,15 +155,14 @@ fn producers(graph: &Graph) -> BTreeMap<TensorId, usize> {
 
 /// Groups GPU nodes into convex sets: in turns all nodes of one kind that are ready. Folded nodes are ready from the
 /// start.
-fn epochs(graph: &Graph, facts: &Facts, kinds: &[Kind]) -> Vec<Vec<NodeId>> {
+fn epochs(graph: &Graph, facts: &Facts, kinds: &[Kind], producer: &BTreeMap<TensorId, usize>) -> Vec<Vec<NodeId>> {
     let needs = dependencies(graph);
-    let producer = producers(graph);
     let mut done: Vec<bool> = kinds.iter().map(|kind| *kind == Kind::Folded).collect();
     let mut sets = Vec::new();
     let mut idle = 0;
     for turn in [Turn::Cpu, Turn::Gpu, Turn::Late].into_iter().cycle() {
         let before = done.clone();
-        let late = Steering { graph, facts, kinds, producer: &producer, before: &before };
+        let late = Steering { graph, facts, kinds, producer, before: &before };
         let mut set = Vec::new();
         // The file's order is an order of execution, so one walk finds everything that becomes ready.
         for (i, kind) in kinds.iter().enumerate() {
@@ -234,8 +234,7 @@ fn drop_small(sets: &mut Vec<Vec<NodeId>>, kinds: &mut [Kind], options: &Delegat
 
 /// Folded nodes that depend on other folded nodes alone. SHAPE of what a node computes, and what follows from it, must
 /// keep its place after that node, as a host orders partitions by their tensors, known or not.
-fn free_of_values(graph: &Graph, kinds: &[Kind]) -> BTreeSet<usize> {
-    let producers = producers(graph);
+fn free_of_values(graph: &Graph, kinds: &[Kind], producers: &BTreeMap<TensorId, usize>) -> BTreeSet<usize> {
     let mut free = BTreeSet::new();
     for (i, node) in graph.nodes.iter().enumerate() {
         let mut sources = node.inputs.iter().flatten().filter_map(|id| producers.get(id));

@@ -14,12 +14,7 @@ struct Found {
 }
 
 pub fn rewrite(region: &mut Region) -> usize {
-    let mut producer: HashMap<TensorId, usize> = HashMap::new();
-    for (i, node) in region.nodes.iter().enumerate() {
-        for id in node.outputs.iter().flatten() {
-            producer.insert(*id, i);
-        }
-    }
+    let producer = region.producers();
     let found: Vec<Found> = (0..region.nodes.len()).filter_map(|at| triple(region, &producer, at)).collect();
     let touched = found.len();
     let mut gone = Vec::new();
@@ -29,11 +24,7 @@ pub fn rewrite(region: &mut Region) -> usize {
             gone.extend(nodes);
         }
     }
-    let mut position = 0;
-    region.nodes.retain(|_| {
-        position += 1;
-        !gone.contains(&(position - 1))
-    });
+    region.remove(&gone);
     touched
 }
 

@@ -1,18 +1,11 @@
 //! `merge_pad`: zeros around an image that a convolution can add itself.
 
-use std::collections::HashMap;
-
 use tflite_wgpu_model::{Op, Padding, TensorId};
 
 use crate::region::{Region, RegionNode};
 
 pub fn rewrite(region: &mut Region) -> usize {
-    let mut producer: HashMap<TensorId, usize> = HashMap::new();
-    for (i, node) in region.nodes.iter().enumerate() {
-        for id in node.outputs.iter().flatten() {
-            producer.insert(*id, i);
-        }
-    }
+    let producer = region.producers();
     let mut merges: Vec<(usize, usize, [usize; 4])> = Vec::new();
     for (at, node) in region.nodes.iter().enumerate() {
         let merge = || {
@@ -39,11 +32,7 @@ pub fn rewrite(region: &mut Region) -> usize {
         }
         gone.push(from);
     }
-    let mut position = 0;
-    region.nodes.retain(|_| {
-        position += 1;
-        !gone.contains(&(position - 1))
-    });
+    region.remove(&gone);
     touched
 }
 

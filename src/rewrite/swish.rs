@@ -15,12 +15,7 @@ use super::fuse::MAX_FUSED;
 type Found = [usize; 3];
 
 pub fn rewrite(region: &mut Region) -> usize {
-    let mut producer: HashMap<TensorId, usize> = HashMap::new();
-    for (i, node) in region.nodes.iter().enumerate() {
-        for id in node.outputs.iter().flatten() {
-            producer.insert(*id, i);
-        }
-    }
+    let producer = region.producers();
     let found: Vec<Found> = (0..region.nodes.len()).filter_map(|at| find(region, &producer, at)).collect();
     let mut nodes: Vec<Option<RegionNode>> = std::mem::take(&mut region.nodes).into_iter().map(Some).collect();
     let mut take = |at: usize| nodes.get_mut(at).and_then(Option::take);
