@@ -1,6 +1,6 @@
 //! Multiplication of integers by a real factor with TFLite's three roundings.
 
-/// A positive factor `mantissa · 2^(exponent − 31)`, its mantissa in 2^30..2^31 (or the factor 0).
+/// A factor `mantissa · 2^(exponent − 31)`, its mantissa in 2^30..2^31 (or the factor 0); see [`Multiplier::signed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Multiplier {
     pub mantissa: i32,
@@ -31,6 +31,12 @@ impl Multiplier {
             return Self { mantissa: 0, exponent: 0 };
         }
         Self { mantissa: i32::try_from(mantissa).unwrap_or(i32::MAX), exponent: exponent.min(30) }
+    }
+
+    /// As [`Multiplier::new`], and a negative mantissa for a negative factor.
+    pub fn signed(factor: f64) -> Self {
+        let size = Self::new(factor.abs());
+        if factor < 0.0 { Self { mantissa: -size.mantissa, ..size } } else { size }
     }
 
     /// `value · factor` rounded twice: the doubled high half of the product, halves up, then the right shift, halves
@@ -132,6 +138,8 @@ mod tests {
         assert_eq!([6, -6, 5, -5, 4].map(|v| quarter.twice_rounded_up(v)), [2, -1, 2, -1, 1]);
         assert_eq!([6, -6, 5, -5, 4].map(|v| quarter.once_rounded(v)), [2, -1, 1, -1, 1]);
         assert_eq!([6, -6, 5, -5, 4].map(|v| quarter.with_short_mantissa(v)), [2, -1, 1, -1, 1]);
+        let negative = Multiplier::signed(-0.25);
+        assert_eq!([6, -6, 5, -5, 4].map(|v| negative.twice_rounded(v)), [-2, 2, -1, 2, -1]);
         let large = Multiplier::new(1024.0);
         assert_eq!((large.twice_rounded(3), large.twice_rounded_up(3)), (3072, 3072));
     }

@@ -127,8 +127,8 @@ pub enum Hybrid {
     /// The weights' real values: the more accurate meaning, and that of a GPU.
     #[default]
     Float,
-    /// As TFLite's hybrid kernels of FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D and BATCH_MATMUL, which round the
-    /// activations to INT8 first. Other operators compute with the weights' real values.
+    /// As TFLite's hybrid kernels of FULLY_CONNECTED, CONV_2D, DEPTHWISE_CONV_2D, BATCH_MATMUL, SVDF, and the LSTM and
+    /// RNN operators, which round the activations to INT8 first. Other operators compute with the weights' real values.
     Tflite,
 }
 

@@ -45,12 +45,9 @@ pub(super) fn relu(ctx: &mut EvalCtx<'_>, real: Clamp<f32>) -> Result<(), Kernel
 
 pub(super) fn leaky_relu(ctx: &mut EvalCtx<'_>, alpha: f32) -> Result<(), KernelError> {
     fn of<T: Stored>(ctx: &mut EvalCtx<'_>, alpha: f32) -> Result<(), KernelError> {
-        if alpha < 0.0 {
-            return Err(refuse("alpha", alpha, "a number that is not negative"));
-        }
         let (input, output) = (input_affine(ctx, 0)?, output_affine(ctx)?);
         let above = Multiplier::new((input.scale / output.scale).into());
-        let below = Multiplier::new((input.scale * alpha / output.scale).into());
+        let below = Multiplier::signed((input.scale * alpha / output.scale).into());
         map(ctx, 0, move |x: T| {
             let x = x.widen() - input.zero;
             let scaled = if x >= 0 { above.twice_rounded(x) } else { below.twice_rounded(x) };
@@ -265,7 +262,25 @@ fn tanh_at(table: &[i64; 256], x: i64) -> i16 {
 
 #[cfg(test)]
 mod tests {
+    use tflite_wgpu_model::{LeakyReluOptions, Op};
+
     use super::*;
+    use crate::kernels::testing::{Output, run_quantised, value};
+    use crate::value::Value;
+
+    #[test]
+    fn a_slope_may_be_negative() -> Result<(), Box<dyn std::error::Error>> {
+        // LiteRT's results.
+        let cases = [(-0.3, [59i8, 37, 16, 8, 9, 112]), (-1.7, [127, 127, 66, 8, 9, 112])];
+        for (alpha, expected) in cases {
+            let input = value(Value::from_slice(DType::Int8, &[6], &[-128i8, -78, -28, -1, 0, 72]));
+            let output = Output(DType::Int8, &[6], Some((0.07, 5)));
+            let op = Op::LeakyRelu(LeakyReluOptions { alpha });
+            let found = run_quantised(op, &[Some((input, Some((0.1, -3))))], &[output])?;
+            assert_eq!(found[0].as_slice::<i8>()?, expected, "alpha {alpha}");
+        }
+        Ok(())
+    }
 
     #[test]
     fn tables_are_near_their_functions() {

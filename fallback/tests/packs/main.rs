@@ -109,7 +109,10 @@ fn run_case(archive: &mut Archive, case: &Json, name: &str) -> Result<(), Stop> 
 
 /// Whether an operator has TFLite's hybrid arithmetic here, whose results then are TFLite's own.
 fn is_rounded(op: &Json) -> bool {
-    ["FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"].iter().any(|name| op == name)
+    let matrices = ["FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"];
+    let recurrent = ["LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM", "RNN", "SVDF"];
+    let sequences = ["UNIDIRECTIONAL_SEQUENCE_RNN"];
+    matrices.iter().chain(&recurrent).chain(&sequences).any(|name| op == name)
 }
 
 /// Every invoke of a case, judged by a tolerance class.

@@ -10,7 +10,7 @@ use super::{
     Attributes, Sequence, add_product, another, float_input, keep, lstm_basic, lstm_integer, optional_weights, sigmoid,
     squash, state, weights, write,
 };
-use crate::kernels::support::{check_len, dims, refuse};
+use crate::kernels::support::{HybridRounding, check_len, dims, refuse};
 use crate::kernels::{EvalCtx, KernelError};
 
 /// Where the inputs of one cell begin: weights, states, layer normalisation, auxiliary weights.
@@ -35,6 +35,7 @@ struct Gate<'a> {
 struct Projection<'a> {
     weights: Cow<'a, [f32]>,
     bias: Option<&'a [f32]>,
+    rounding: HybridRounding,
 }
 
 struct Cell<'a> {
@@ -46,6 +47,8 @@ struct Cell<'a> {
     cells: usize,
     outputs: usize,
     attributes: Attributes,
+    /// Of what meets the gates' weights.
+    rounding: HybridRounding,
 }
 
 /// Sizes of a cell's inputs.
@@ -70,6 +73,7 @@ pub(super) fn single(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         cell_clip: options.cell_clip,
         proj_clip: options.proj_clip,
         diagonal: false,
+        asymmetric: options.asymmetric_quantize_inputs,
     };
     let sequence = Sequence::one(ctx.shape(0)?)?;
     unidirectional(ctx, sequence, attributes)
@@ -84,6 +88,7 @@ pub(super) fn sequence(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         cell_clip: options.cell_clip,
         proj_clip: options.proj_clip,
         diagonal: options.diagonal_recurrent_tensors,
+        asymmetric: options.asymmetric_quantize_inputs,
     };
     let sequence = Sequence::new(ctx.shape(0)?, options.time_major)?;
     unidirectional(ctx, sequence, attributes)
@@ -129,6 +134,7 @@ pub(super) fn bidirectional(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
             cell_clip: options.cell_clip,
             proj_clip: options.proj_clip,
             diagonal: false,
+            asymmetric: options.asymmetric_quantize_inputs,
         };
         let (first, states, aux) = if reverse { (18, 37, AUX + 5) } else { (1, 35, AUX + 1) };
         let places = Places { weights: first, states, norm: None, aux: weighted.then_some(aux) };
@@ -152,8 +158,13 @@ impl<'a> Cell<'a> {
                 return Err(refuse(format!("shape of input {recurrent}"), format!("{other:?}"), expected));
             }
         };
-        let projection = match optional_weights(ctx, places.weights + 15, outputs * cells)? {
-            Some(weights) => Some(Projection { weights, bias: checked(ctx, places.weights + 16, outputs)? }),
+        let matrix = places.weights + 15;
+        let projection = match optional_weights(ctx, matrix, outputs * cells)? {
+            Some(weights) => Some(Projection {
+                weights,
+                bias: checked(ctx, matrix + 1, outputs)?,
+                rounding: HybridRounding::new(ctx, matrix, attributes.asymmetric)?,
+            }),
             None if outputs != cells => {
                 return Err(refuse("outputs without a projection", outputs, format!("{cells} as there are cells")));
             }
@@ -162,7 +173,8 @@ impl<'a> Cell<'a> {
         let gate = |g| Gate::new(ctx, places, g, depths, (cells, outputs), attributes.diagonal);
         let input = ctx.optional(places.weights + INPUT).map(|_| gate(INPUT)).transpose()?;
         let (forget, update, output) = (gate(FORGET)?, gate(UPDATE)?, gate(OUTPUT)?);
-        Ok(Self { input, forget, update, output, projection, cells, outputs, attributes })
+        let rounding = HybridRounding::new(ctx, places.weights + FORGET, attributes.asymmetric)?;
+        Ok(Self { input, forget, update, output, projection, cells, outputs, attributes, rounding })
     }
 
     /// Runs the cell over a sequence from the states of the node, whose new values it keeps.
@@ -192,7 +204,11 @@ impl<'a> Cell<'a> {
     fn step(&self, x: &[f32], aux: Option<&[f32]>, hidden: &mut [f32], cells: &mut [f32]) {
         let act = squash(self.attributes.activation);
         let diagonal = self.attributes.diagonal;
-        let gate = |gate: &Gate<'_>, cells: &[f32], f: fn(f32) -> f32| gate.values(x, aux, hidden, cells, diagonal, f);
+        let (x, aux) = (self.rounding.apply(x), aux.map(|aux| self.rounding.apply(aux)));
+        let state = if diagonal { Cow::Borrowed(&*hidden) } else { self.rounding.apply(hidden) };
+        let gate = |gate: &Gate<'_>, cells: &[f32], f: fn(f32) -> f32| {
+            gate.values(&x, aux.as_deref(), &state, cells, diagonal, f)
+        };
         let forget = gate(&self.forget, cells, sigmoid);
         let input = match &self.input {
             Some(input) => gate(input, cells, sigmoid),
@@ -208,12 +224,12 @@ impl<'a> Cell<'a> {
         }
         match &self.projection {
             None => hidden.copy_from_slice(&output),
-            Some(Projection { weights, bias }) => {
+            Some(Projection { weights, bias, rounding }) => {
                 match bias {
                     Some(bias) => hidden.copy_from_slice(bias),
                     None => hidden.fill(0.0),
                 }
-                add_product(hidden, weights, &output);
+                add_product(hidden, weights, &rounding.apply(&output));
                 hidden.iter_mut().for_each(|h| *h = clip(*h, self.attributes.proj_clip));
             }
         }

@@ -1,5 +1,5 @@
 //! LSTM, RNN and SVDF. Beside FLOAT32 inputs weights of any stored type are used as floats; see
-//! [`super::support::float_weights`]. INT8 and UINT8 inputs have kernels of their own.
+//! [`super::support::float_weights`]. In TFLite's hybrid arithmetic what meets integer weights is rounded first. INT8 and UINT8 inputs have kernels of their own.
 
 mod lstm;
 mod lstm_basic;
@@ -104,6 +104,8 @@ struct Attributes {
     proj_clip: f32,
     /// Whether recurrent weights are the diagonals of matrices.
     diagonal: bool,
+    /// How TFLite's hybrid arithmetic rounds, where it is asked for.
+    asymmetric: bool,
 }
 
 /// Elements of the FLOAT32 state in input `i`, as many as `expected`.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tflite_wgpu_model::{ActivationFunctionType, Op};
 
 use super::{Sequence, add_product, another, float_input, keep, squash, state, weights, write};
-use crate::kernels::support::{check_len, dims, refuse};
+use crate::kernels::support::{HybridRounding, check_len, dims, refuse};
 use crate::kernels::{EvalCtx, KernelError};
 
 struct Cell<'a> {
@@ -14,12 +14,13 @@ struct Cell<'a> {
     recurrent: Cow<'a, [f32]>,
     bias: &'a [f32],
     activation: fn(f32) -> f32,
+    rounding: HybridRounding,
 }
 
 pub(super) fn single(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     let Op::Rnn(options) = &ctx.node.op else { return Err(another("RNN")) };
     let sequence = Sequence::one(ctx.shape(0)?)?;
-    unidirectional(ctx, &sequence, options.fused_activation_function)
+    unidirectional(ctx, &sequence, options.fused_activation_function, options.asymmetric_quantize_inputs)
 }
 
 pub(super) fn sequence(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
@@ -27,16 +28,17 @@ pub(super) fn sequence(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         return Err(another("UNIDIRECTIONAL_SEQUENCE_RNN"));
     };
     let sequence = Sequence::new(ctx.shape(0)?, options.time_major)?;
-    unidirectional(ctx, &sequence, options.fused_activation_function)
+    unidirectional(ctx, &sequence, options.fused_activation_function, options.asymmetric_quantize_inputs)
 }
 
 fn unidirectional(
     ctx: &mut EvalCtx<'_>,
     sequence: &Sequence,
     activation: ActivationFunctionType,
+    asymmetric: bool,
 ) -> Result<(), KernelError> {
     let input = float_input(ctx)?;
-    let cell = Cell::new(ctx, 1, (sequence.depth, None), activation)?;
+    let cell = Cell::new(ctx, 1, (sequence.depth, None), activation, asymmetric)?;
     let results = cell.run(ctx, 4, sequence, false, (input, None))?;
     write(ctx, &[(results, cell.units())], false)
 }
@@ -67,7 +69,13 @@ pub(super) fn bidirectional(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     for (reverse, inputs, sequence) in [(false, (input, forward_aux), sequence), (true, backward, backward_sequence)] {
         let (first, state, aux) = if reverse { (5, 8, AUX + 2) } else { (1, 4, AUX + 1) };
         let aux = weighted.then_some((aux, aux_sequence.depth));
-        let cell = Cell::new(ctx, first, (sequence.depth, aux), options.fused_activation_function)?;
+        let cell = Cell::new(
+            ctx,
+            first,
+            (sequence.depth, aux),
+            options.fused_activation_function,
+            options.asymmetric_quantize_inputs,
+        )?;
         directions.push((cell.run(ctx, state, &sequence, reverse, inputs)?, cell.units()));
     }
     write(ctx, &directions, options.merge_outputs)
@@ -80,6 +88,7 @@ impl<'a> Cell<'a> {
         first: usize,
         (depth, aux): (usize, Option<(usize, usize)>),
         activation: ActivationFunctionType,
+        asymmetric: bool,
     ) -> Result<Self, KernelError> {
         let [units, _] = dims(ctx.shape(first)?, &format!("input {first}"))?;
         let bias = ctx.slice::<f32>(first + 2)?;
@@ -90,6 +99,7 @@ impl<'a> Cell<'a> {
             recurrent: weights(ctx, first + 1, units * units)?,
             bias,
             activation: squash(activation),
+            rounding: HybridRounding::new(ctx, first, asymmetric)?,
         })
     }
 
@@ -111,11 +121,12 @@ impl<'a> Cell<'a> {
         let results = sequence.run(backward, units, |batch, row, result| {
             let hidden = &mut hidden[batch * units..][..units];
             result.copy_from_slice(self.bias);
-            add_product(result, &self.input, &input[row * sequence.depth..][..sequence.depth]);
+            let x = self.rounding.apply(&input[row * sequence.depth..][..sequence.depth]);
+            add_product(result, &self.input, &x);
             if let (Some(weights), Some(aux)) = (&self.aux, aux) {
-                add_product(result, weights, &aux[row * aux_depth..][..aux_depth]);
+                add_product(result, weights, &self.rounding.apply(&aux[row * aux_depth..][..aux_depth]));
             }
-            add_product(result, &self.recurrent, hidden);
+            add_product(result, &self.recurrent, &self.rounding.apply(hidden));
             result.iter_mut().for_each(|v| *v = (self.activation)(*v));
             hidden.copy_from_slice(result);
         });

@@ -31,9 +31,7 @@ pub(crate) fn activations<'a>(
     rounding: Rounding,
 ) -> Result<Cow<'a, [f32]>, KernelError> {
     let input = ctx.slice::<f32>(i)?;
-    let dtype = ctx.input(weights)?.dtype();
-    let integers = matches!(dtype, DType::Int8 | DType::UInt8 | DType::Int4 | DType::Int2);
-    if ctx.env.hybrid == Hybrid::Float || !integers {
+    if !is_rounded(ctx, weights)? {
         return Ok(Cow::Borrowed(input));
     }
     let step = runs.step.max(1);
@@ -46,6 +44,34 @@ pub(crate) fn activations<'a>(
         }
     }
     Ok(Cow::Owned(rounded))
+}
+
+/// Whether what meets the weights in input `weights` is rounded.
+fn is_rounded(ctx: &EvalCtx<'_>, weights: usize) -> Result<bool, KernelError> {
+    let dtype = ctx.input(weights)?.dtype();
+    let integers = matches!(dtype, DType::Int8 | DType::UInt8 | DType::Int4 | DType::Int2);
+    Ok(integers && ctx.env.hybrid == Hybrid::Tflite)
+}
+
+/// How each vector is rounded that a recurrent operator multiplies with a matrix; not at all unless the interpreter
+/// asks for TFLite's hybrid arithmetic and the matrix is one of integers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HybridRounding(Option<Rounding>);
+
+impl HybridRounding {
+    /// For the matrix in input `weights`.
+    pub fn new(ctx: &EvalCtx<'_>, weights: usize, asymmetric: bool) -> Result<Self, KernelError> {
+        let rounding = if asymmetric { Rounding::Asymmetric } else { Rounding::Symmetric };
+        Ok(Self(is_rounded(ctx, weights)?.then_some(rounding)))
+    }
+
+    /// The vector as the matrix meets it.
+    pub fn apply<'a>(&self, vector: &'a [f32]) -> Cow<'a, [f32]> {
+        let Some(rounding) = self.0 else { return Cow::Borrowed(vector) };
+        let mut rounded = vector.to_vec();
+        round(&mut rounded, rounding);
+        Cow::Owned(rounded)
+    }
 }
 
 /// Number of scales of input `i`; 0 without any.
@@ -79,7 +105,8 @@ fn round(values: &mut [f32], rounding: Rounding) {
     }
     let least = if rounding == Rounding::Symmetric { -127.0 } else { -128.0 };
     for value in values {
-        let stored = (zero + *value * inverse).round().clamp(least, 127.0);
+        // The zero point is added to what is rounded already, which matters at halves.
+        let stored = (zero + (*value * inverse).round()).clamp(least, 127.0);
         *value = (stored - zero) * scale;
     }
 }
@@ -96,6 +123,10 @@ mod tests {
         let mut values = [0.0, 1.0, 2.55];
         round(&mut values, Rounding::Asymmetric);
         assert!(values.iter().zip([0.0, 1.0, 2.55]).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6), "{values:?}");
+        // −85.5 before rounding: 42.5 is rounded to 43, then −128 is added.
+        let mut values = [0.59375, 1.5, 0.25];
+        round(&mut values, Rounding::Asymmetric);
+        assert_eq!((values[2] * 170.0).round(), 43.0);
         let mut zeros = [0.0; 3];
         round(&mut zeros, Rounding::Asymmetric);
         assert_eq!(zeros, [0.0; 3]);

@@ -18,7 +18,7 @@ pub(crate) use broadcast::{map, zip, zip_into};
 pub(crate) use check::{check_len, dims, expect_shape, mismatch, no_type, refuse};
 pub use dequant::float_elements;
 pub(crate) use dequant::float_weights;
-pub(crate) use hybrid::{Rounding, Runs, activations, scale_count};
+pub(crate) use hybrid::{HybridRounding, Rounding, Runs, activations, scale_count};
 pub(crate) use matrix::{Columns, LANES, Sum, add_product};
 pub(crate) use quantized::{Affine, Operands, Products, Stored, centred, input_affine, output_affine, stored_clamp};
 pub(crate) use real::{Real, erf};
