@@ -18,7 +18,7 @@ use std::{
 use clap::Parser;
 use serde_json::json;
 use tflite_wgpu::{DelegateOptions, GpuDelegate, Report, compare};
-use tflite_wgpu_fallback::{Interpreter, Model, Value};
+use tflite_wgpu_fallback::{Interpreter, Kernels, Model, Value};
 use tflite_wgpu_model::{Bytes, DType, Program};
 
 type Res<T> = Result<T, Box<dyn std::error::Error>>;
@@ -156,7 +156,7 @@ fn invoke(interpreter: &mut Interpreter, inputs: &[Value]) -> Res<Vec<Value>> {
 
 /// Compares with the CPU interpreter; whether all outputs match, and each one's figures.
 fn check(model: &Model, inputs: &[Value], outputs: &[Value], precision: &str) -> Res<(bool, serde_json::Value)> {
-    let mut interpreter = Interpreter::builder(model).build()?;
+    let mut interpreter = Interpreter::builder(model).kernels(Kernels::Plain).build()?;
     interpreter.allocate_tensors()?;
     let expected = invoke(&mut interpreter, inputs)?;
     let tolerance = if precision == "f32" { compare::F32 } else { compare::F16 };

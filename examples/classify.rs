@@ -16,7 +16,7 @@ use std::{
 
 use clap::Parser;
 use image::imageops::FilterType;
-use tflite_wgpu::{DelegateOptions, GpuDelegate, Interpreter, Model, Report, Value, model};
+use tflite_wgpu::{DelegateOptions, GpuDelegate, Interpreter, Kernels, Model, Report, Value, model};
 
 type Res<T> = Result<T, Box<dyn Error>>;
 
@@ -75,7 +75,11 @@ impl Classifier {
                 Err(error) => eprintln!("{error}; the CPU runs the model"),
             }
         }
-        Ok(Self { interpreter: builder.build()?, reference: Interpreter::builder(&model).build()?, report })
+        Ok(Self {
+            interpreter: builder.build()?,
+            reference: Interpreter::builder(&model).kernels(Kernels::Plain).build()?,
+            report,
+        })
     }
 
     /// Reads a picture and asks both the interpreter and the reference.

@@ -52,7 +52,7 @@ pub use options::DelegateOptions;
 pub use preview::{Preview, preview};
 pub use reason::Reason;
 pub use tflite_wgpu_fallback::{
-    CustomKernel, Interpreter, InterpreterBuilder, Model, SignatureRunner, TensorInfo, Value, ValueError,
+    CustomKernel, Interpreter, InterpreterBuilder, Kernels, Model, SignatureRunner, TensorInfo, Value, ValueError,
 };
 pub use tflite_wgpu_model as model;
 

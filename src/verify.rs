@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, PoisonError, Weak};
 
-use tflite_wgpu_fallback::{Interpreter, InterpreterBuilder, Model, TensorInfo, Value};
+use tflite_wgpu_fallback::{Interpreter, InterpreterBuilder, Kernels, Model, TensorInfo, Value};
 use tflite_wgpu_model::{ModelKind, NodeId, Quant, SubgraphId, TensorId};
 
 use crate::{
@@ -209,7 +209,7 @@ pub fn verify(
     mut done: impl FnMut(usize, usize),
 ) -> Result<Verification, Error> {
     let builder = || configure(Interpreter::builder(model));
-    let mut reference = builder().preserve_all_tensors(true).build()?;
+    let mut reference = builder().kernels(Kernels::Plain).preserve_all_tensors(true).build()?;
     let expected = invoke(&mut reference, call)?;
     // A device that fails must not pass because the CPU has taken over.
     let own = DelegateOptions { on_device_lost: OnDeviceLost::Error, ..options.clone() };

@@ -5,6 +5,8 @@ mod content;
 mod delegate;
 mod error;
 mod executor;
+#[allow(dead_code, reason = "the first kernels are about to come")]
+mod fast;
 mod interpreter;
 pub mod kernels;
 mod memory;
@@ -18,6 +20,7 @@ pub use delegate::{
     Delegate, DelegateError, DelegateFuture, Fallback, Handle, Input, Partition, PartitionInput, PartitionIo,
 };
 pub use error::{At, Cause, Error, Operand, TensorAt};
+pub use fast::Kernels;
 pub use interpreter::{Interpreter, InterpreterBuilder, SignatureRunner, TensorInfo};
 pub use model::{Model, is_interpreted};
 pub use node::{CustomKernel, run_node, run_subgraph};

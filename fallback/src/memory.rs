@@ -111,18 +111,31 @@ impl Memory {
 
     /// A value of zeros, in memory used before where some suffices.
     pub(crate) fn allocate(&mut self, dtype: DType, shape: &[usize]) -> Result<Value, MemoryError> {
+        let mut value = self.find(dtype, shape)?;
+        value.reset(dtype, shape).map_err(MemoryError::Value)?;
+        Ok(value)
+    }
+
+    /// As [`Memory::allocate`], but with whatever an earlier use has left in the memory.
+    pub(crate) fn allocate_used(&mut self, dtype: DType, shape: &[usize]) -> Result<Value, MemoryError> {
+        let mut value = self.find(dtype, shape)?;
+        value.resize(dtype, shape).map_err(MemoryError::Value)?;
+        Ok(value)
+    }
+
+    /// A value for this type and shape to be given to, with memory used before where some suffices.
+    fn find(&mut self, dtype: DType, shape: &[usize]) -> Result<Value, MemoryError> {
         let needed = Value::bytes_of(dtype, shape).map_err(MemoryError::Value)?;
         self.check(needed)?;
         let fits = |value: &Value| (needed..=needed.saturating_mul(2).max(256)).contains(&value.capacity());
         let best = self.pool.iter().enumerate().filter(|(_, v)| fits(v)).min_by_key(|(_, v)| v.capacity());
-        let mut value = match best.map(|(i, _)| i) {
+        let value = match best.map(|(i, _)| i) {
             Some(i) => self.pool.swap_remove(i),
             None => Value::empty(dtype),
         };
         if needed > self.available().saturating_sub(self.pooled()) {
             self.trim();
         }
-        value.reset(dtype, shape).map_err(MemoryError::Value)?;
         Ok(value)
     }
 
@@ -138,13 +151,20 @@ impl Memory {
     /// Takes back a value that a tensor needs no longer; its memory is reused unless another tensor has it too.
     pub(crate) fn recycle(&mut self, shared: Shared) {
         let Some(held) = Arc::into_inner(shared.0) else { return };
-        let reusable = held.counted.used.is_some() && held.value.dtype() != DType::String;
-        let bytes = held.value.capacity();
+        let own = held.counted.used.is_some();
         // The count goes down before the pool is asked, so that a value never stands for itself twice.
         let Held { value, counted } = held;
         drop(counted);
+        if own {
+            self.reuse(value);
+        }
+    }
+
+    /// Takes back a value that no tensor has had.
+    pub(crate) fn reuse(&mut self, value: Value) {
+        let bytes = value.capacity();
         let room = self.available().saturating_sub(self.pooled());
-        if reusable && bytes > 0 && bytes <= room && self.pool.len() < POOL_SIZE {
+        if value.dtype() != DType::String && bytes > 0 && bytes <= room && self.pool.len() < POOL_SIZE {
             self.pool.push(value);
         }
     }

@@ -1,6 +1,6 @@
 //! Running one node on values, and subgraphs that need nothing but their inputs.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{any::Any, cell::Cell, collections::HashMap, fmt, sync::Arc};
 
 use tflite_wgpu_model::{
     DType, Data, Node, NodeId, Program, SubgraphId, Tensor,
@@ -9,6 +9,7 @@ use tflite_wgpu_model::{
 
 use crate::{
     error::{At, Error, Operand, TensorAt},
+    fast::{FastKernel, Ran, Scratch, Workspace},
     kernels::{self, Eval, EvalCtx, EvalEnv, KernelError},
     memory::MemoryError,
     value::{Value, ValueError},
@@ -51,11 +52,12 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) subgraph: SubgraphId,
     pub(crate) id: Option<NodeId>,
     pub(crate) node: &'a Node,
-    pub(crate) kernel: &'a Kernel,
     pub(crate) inputs: &'a [Option<&'a Value>],
     pub(crate) env: EvalEnv<'a>,
     /// What the node keeps between invokes.
     pub(crate) memory: &'a mut Vec<Value>,
+    /// What is known from the node's last run.
+    pub(crate) state: &'a mut NodeState,
     pub(crate) allocate: Allocate<'a>,
 }
 
@@ -67,25 +69,67 @@ pub(crate) struct Evaluated {
     pub(crate) states: Vec<(usize, Value)>,
 }
 
+/// What an interpreter keeps of a node so as not to work it out again.
+#[derive(Default)]
+pub(crate) struct NodeState {
+    shapes: Option<Shapes>,
+    /// What its fast kernel has kept.
+    kept: Option<Box<dyn Any + Send>>,
+}
+
+/// Shapes that inference has found, where they follow from shapes and constants.
+struct Shapes {
+    inputs: Vec<Option<(DType, Vec<usize>)>>,
+    outputs: Vec<Option<Vec<usize>>>,
+}
+
+impl Shapes {
+    fn are_for(&self, given: &NodeInputs<'_>) -> bool {
+        let same = |(i, known): (usize, &Option<(DType, Vec<usize>)>)| {
+            known.as_ref().map(|(dtype, shape)| (*dtype, shape.as_slice())) == given.shape(i)
+        };
+        self.inputs.len() == given.inputs.len() && self.inputs.iter().enumerate().all(same)
+    }
+}
+
+/// A tensor of a node, `None` where it is omitted.
+fn tensors_of<'a>(ids: &[Option<tflite_wgpu_model::TensorId>], tensors: &'a [Tensor]) -> Vec<Option<&'a Tensor>> {
+    ids.iter().map(|id| id.and_then(|id| tensors.get(id.index()))).collect()
+}
+
 impl Evaluation<'_> {
-    /// Infers shapes, allocates outputs, runs the kernel.
-    pub(crate) fn run(&mut self) -> Result<Evaluated, Error> {
+    /// Infers shapes, allocates outputs, runs the plain kernel.
+    pub(crate) fn run(&mut self, kernel: &Kernel) -> Result<Evaluated, Error> {
+        self.compute(None, |ctx, _| kernel.run(ctx))
+    }
+
+    /// As [`Evaluation::run`] with a fast kernel, whose held inputs may be left out; the error is memory to be reused
+    /// when it refuses.
+    pub(crate) fn run_fast(
+        &mut self,
+        kernel: &dyn FastKernel,
+        workspace: &mut Workspace,
+    ) -> Result<Result<Evaluated, Vec<Value>>, Error> {
+        let mut ran = Ran::Refused;
+        let evaluated = self.compute(Some(kernel), |ctx, kept| {
+            ran = kernel.run(ctx, &mut Scratch { kept, workspace })?;
+            Ok(())
+        })?;
+        Ok(match ran {
+            Ran::Done => Ok(evaluated),
+            Ran::Refused => Err(evaluated.outputs),
+        })
+    }
+
+    fn compute(
+        &mut self,
+        fast: Option<&dyn FastKernel>,
+        run: impl FnOnce(&mut EvalCtx<'_>, &mut Option<Box<dyn Any + Send>>) -> Result<(), KernelError>,
+    ) -> Result<Evaluated, Error> {
         let node = self.node;
-        let tensors = self.env.tensors;
-        let tensor = |id: &Option<_>| id.and_then(|id: tflite_wgpu_model::TensorId| tensors.get(id.index()));
-        let input_tensors: Vec<_> = node.inputs.iter().map(tensor).collect();
-        let output_tensors: Vec<_> = node.outputs.iter().map(tensor).collect();
-        let known = NodeInputs { inputs: self.inputs, outputs: &output_tensors };
-        let shapes = infer::infer(node, &known).map_err(|error| self.shape_error(error))?;
-        let mut outputs = Vec::with_capacity(node.outputs.len());
-        for (i, tensor) in output_tensors.iter().enumerate() {
-            let dtype = tensor.map_or(DType::Float32, |tensor| tensor.dtype);
-            outputs.push(match shapes.get(i).and_then(Option::as_deref) {
-                Some(shape) => (self.allocate)(dtype, shape)
-                    .map_err(|error| memory_error(error, &self.at(), Operand::output(i, *tensor)))?,
-                None => Value::empty(dtype),
-            });
-        }
+        let input_tensors = tensors_of(&node.inputs, self.env.tensors);
+        let output_tensors = tensors_of(&node.outputs, self.env.tensors);
+        let mut outputs = self.outputs(fast, &input_tensors, &output_tensors)?;
         let mut states = Vec::new();
         let mut ctx = EvalCtx {
             node,
@@ -97,10 +141,45 @@ impl Evaluation<'_> {
             memory: self.memory,
             env: self.env,
         };
-        match self.kernel.run(&mut ctx) {
+        match run(&mut ctx, &mut self.state.kept) {
             Ok(()) => Ok(Evaluated { outputs, states }),
             Err(error) => Err(self.kernel_error(error)),
         }
+    }
+
+    /// Infers shapes and allocates outputs.
+    fn outputs(
+        &mut self,
+        fast: Option<&dyn FastKernel>,
+        input_tensors: &[Option<&Tensor>],
+        output_tensors: &[Option<&Tensor>],
+    ) -> Result<Vec<Value>, Error> {
+        let known = NodeInputs {
+            inputs: self.inputs,
+            tensors: input_tensors,
+            outputs: output_tensors,
+            fast,
+            by_value: Cell::new(false),
+        };
+        if !self.state.shapes.as_ref().is_some_and(|shapes| shapes.are_for(&known)) {
+            let found = infer::infer(self.node, &known).map_err(|error| self.shape_error(error))?;
+            let owned = |i| known.shape(i).map(|(dtype, shape)| (dtype, shape.to_vec()));
+            self.state.shapes = Some(Shapes { inputs: (0..self.inputs.len()).map(owned).collect(), outputs: found });
+        }
+        let mut outputs = Vec::with_capacity(output_tensors.len());
+        for (i, tensor) in output_tensors.iter().enumerate() {
+            let dtype = tensor.map_or(DType::Float32, |tensor| tensor.dtype);
+            let shape = self.state.shapes.as_ref().and_then(|shapes| shapes.outputs.get(i)?.as_deref());
+            outputs.push(match shape {
+                Some(shape) => (self.allocate)(dtype, shape)
+                    .map_err(|error| memory_error(error, &self.at(), Operand::output(i, *tensor)))?,
+                None => Value::empty(dtype),
+            });
+        }
+        if known.by_value.get() {
+            self.state.shapes = None;
+        }
+        Ok(outputs)
     }
 
     pub(crate) fn at(&self) -> At {
@@ -149,29 +228,45 @@ pub(crate) fn memory_error(error: MemoryError, at: &impl fmt::Display, operand: 
     }
 }
 
-/// Inputs of a node whose values are all there.
+/// Inputs of a node whose values are all there, but for those that its fast kernel holds.
 struct NodeInputs<'a> {
     inputs: &'a [Option<&'a Value>],
+    tensors: &'a [Option<&'a Tensor>],
     outputs: &'a [Option<&'a Tensor>],
+    fast: Option<&'a dyn FastKernel>,
+    /// Whether a value that may be another the next time was asked for.
+    by_value: Cell<bool>,
 }
 
 impl NodeInputs<'_> {
     fn value(&self, i: usize) -> Option<&Value> {
         self.inputs.get(i).copied().flatten()
     }
+
+    /// The value of input `i`, on which shapes depend.
+    fn deciding(&self, i: usize) -> Option<&Value> {
+        let constant = self.tensors.get(i).copied().flatten().is_some_and(|tensor| tensor.constant().is_some());
+        if !constant && self.value(i).is_some() {
+            self.by_value.set(true);
+        }
+        self.value(i)
+    }
 }
 
 impl Inputs for NodeInputs<'_> {
     fn shape(&self, i: usize) -> Option<(DType, &[usize])> {
-        self.value(i).map(|value| (value.dtype(), value.shape()))
+        if let Some(value) = self.value(i) {
+            return Some((value.dtype(), value.shape()));
+        }
+        self.fast.and_then(|fast| fast.holds(i))
     }
 
     fn ints(&self, i: usize) -> Option<Vec<i64>> {
-        self.value(i)?.to_ints()
+        self.deciding(i)?.to_ints()
     }
 
     fn floats(&self, i: usize) -> Option<Vec<f64>> {
-        self.value(i)?.to_floats()
+        self.deciding(i)?.to_floats()
     }
 
     fn output_dtype(&self, i: usize) -> Option<DType> {
@@ -200,7 +295,7 @@ pub fn run_node(node: &Node, tensors: &[Tensor], inputs: &[Option<&Value>]) -> R
     run_alone(SubgraphId(0), None, node, env, inputs)
 }
 
-fn run_alone(
+pub(crate) fn run_alone(
     subgraph: SubgraphId,
     id: Option<NodeId>,
     node: &Node,
@@ -211,9 +306,9 @@ fn run_alone(
     let kernel = Kernel::of(node, &HashMap::new()).ok_or(Error::NoKernel { at })?;
     let mut allocate = |dtype, shape: &[usize]| Value::zeros(dtype, shape).map_err(MemoryError::Value);
     let mut memory = Vec::new();
-    let mut evaluation =
-        Evaluation { subgraph, id, node, kernel: &kernel, inputs, env, memory: &mut memory, allocate: &mut allocate };
-    Ok(evaluation.run()?.outputs)
+    let (memory, state) = (&mut memory, &mut NodeState::default());
+    let mut evaluation = Evaluation { subgraph, id, node, inputs, env, memory, state, allocate: &mut allocate };
+    Ok(evaluation.run(&kernel)?.outputs)
 }
 
 /// Runs a subgraph without control flow, variables and resources, such as the body of a reduction.

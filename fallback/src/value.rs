@@ -192,6 +192,14 @@ impl Value {
     /// # Errors
     /// [`ValueError::TooLarge`] when the size overflows or cannot be allocated.
     pub fn reset(&mut self, dtype: DType, shape: &[usize]) -> Result<(), ValueError> {
+        if let Data::Words(memory) = &mut self.data {
+            memory.clear();
+        }
+        self.resize(dtype, shape)
+    }
+
+    /// As [`Value::reset`], but elements keep what the memory holds, zero where it is new.
+    pub(crate) fn resize(&mut self, dtype: DType, shape: &[usize]) -> Result<(), ValueError> {
         let too_large = || ValueError::TooLarge(shape.to_vec());
         let count = element_count(shape).ok_or_else(too_large)?;
         if dtype == DType::String {
@@ -208,8 +216,7 @@ impl Value {
                 Data::Words(memory) => memory,
                 Data::Strings(_) => Vec::new(),
             };
-            memory.clear();
-            memory.try_reserve_exact(words).map_err(|_| too_large())?;
+            memory.try_reserve_exact(words.saturating_sub(memory.len())).map_err(|_| too_large())?;
             memory.resize(words, 0);
             self.data = Data::Words(memory);
         }

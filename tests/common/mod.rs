@@ -12,7 +12,7 @@ use tflite_wgpu::{
     compare::{self, Tolerance},
     gpu::{CacheDir, DeviceLimits, DeviceOptions, GpuDevice},
 };
-use tflite_wgpu_fallback::{Interpreter, Model, Value};
+use tflite_wgpu_fallback::{Interpreter, Kernels, Model, Value};
 use tflite_wgpu_model::{DType, Program};
 
 pub type TestResult = Result<(), Box<dyn Error>>;
@@ -55,7 +55,7 @@ pub fn run_both(program: &Program, inputs: &[Value], options: &[&str]) -> Result
     options.set("device", "gpu")?;
     let delegate = GpuDelegate::with_device(device, options);
     let report = delegate.report();
-    let cpu = run(Interpreter::builder(&model).build()?, inputs)?;
+    let cpu = run(Interpreter::builder(&model).kernels(Kernels::Plain).build()?, inputs)?;
     let mut interpreter = Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
     let gpu = run_with(&mut interpreter, inputs)?;
     if let Some(fallback) = interpreter.fallbacks().first() {

@@ -16,10 +16,11 @@ use crate::{
     content::Content,
     delegate::{DelegateError, Fallback, Partition},
     error::{At, Error, Operand, TensorAt},
+    fast::{FastKernel, Kernels, Workspace},
     kernels::{EvalEnv, Hybrid},
     memory::{Memory, Shared},
     model::{Model, is_resource},
-    node::{Evaluation, Kernel, file_shape, memory_error},
+    node::{Evaluated, Evaluation, Kernel, NodeState, file_shape, memory_error},
     schedule::{Item, Step},
     value::{Value, ValueError},
 };
@@ -37,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) hybrid: Hybrid,
     pub(crate) max_loop_iterations: u64,
     pub(crate) preserve_all_tensors: bool,
+    pub(crate) kernels: Kernels,
 }
 
 /// What is fixed of a subgraph once the interpreter is built.
@@ -92,6 +94,9 @@ pub(crate) struct Executor {
     pub(crate) partitions: Arc<[Partition]>,
     pub(crate) delegated: Option<Delegated>,
     pub(crate) fallbacks: Vec<Fallback>,
+    /// Working memory of fast kernels, and what is kept of each node of each subgraph.
+    pub(crate) workspace: Workspace,
+    pub(crate) states: Vec<Vec<NodeState>>,
 }
 
 impl Executor {
@@ -170,33 +175,20 @@ impl Executor {
         let Some(kernel) = plan.kernels.get(id.index()).and_then(Option::as_ref) else {
             return Err(Error::NoKernel { at: scope.at(id) });
         };
-        let held = self.host_inputs(scope, node).await?;
-        let inputs: Vec<Option<&Value>> = held.iter().map(|input| input.as_ref().map(Shared::value)).collect();
         let model = self.model.clone();
-        let env = EvalEnv {
-            tensors: &scope.graph.tensors,
-            program: Some(model.program()),
-            threads: self.options.threads,
-            hybrid: self.options.hybrid,
-            max_output_bytes: Some(self.memory.available()),
+        let fast = match self.options.kernels {
+            Kernels::Fast if model.is_folded(scope.id, id) => return Ok(()),
+            Kernels::Fast => model.fast(scope.id, id, self.options.hybrid),
+            Kernels::Plain => None,
         };
-        let mut memory = scope.frame.memories.get_mut(id.index()).map(std::mem::take).unwrap_or_default();
-        let mut evaluation = Evaluation {
-            subgraph: scope.id,
-            id: Some(id),
-            node,
-            kernel,
-            inputs: &inputs,
-            env,
-            memory: &mut memory,
-            allocate: &mut |dtype, shape| self.memory.allocate(dtype, shape),
+        let evaluated = match fast {
+            Some(fast) => match self.evaluate(scope, id, node, kernel, Some(fast)).await? {
+                Some(evaluated) => Some(evaluated),
+                None => self.evaluate(scope, id, node, kernel, None).await?,
+            },
+            None => self.evaluate(scope, id, node, kernel, None).await?,
         };
-        let evaluated = evaluation.run()?;
-        drop(inputs);
-        drop(held);
-        if let Some(place) = scope.frame.memories.get_mut(id.index()) {
-            *place = memory;
-        }
+        let Some(evaluated) = evaluated else { return Err(Error::NoKernel { at: scope.at(id) }) };
         for (i, value) in evaluated.outputs.into_iter().enumerate() {
             if let Some(tensor) = node.output(i) {
                 let operand = || Operand::output(i, scope.graph.tensors.get(tensor.index()));
@@ -208,6 +200,57 @@ impl Executor {
             self.store_state(scope, id, node, i, value)?;
         }
         Ok(())
+    }
+
+    /// Runs a node's fast kernel, if there is one, else its plain kernel; `None` when the fast one refuses.
+    async fn evaluate(
+        &mut self,
+        scope: &mut Scope<'_>,
+        id: NodeId,
+        node: &Node,
+        kernel: &Kernel,
+        fast: Option<&dyn FastKernel>,
+    ) -> Result<Option<Evaluated>, Error> {
+        let held = self.host_inputs(scope, node, fast).await?;
+        let inputs: Vec<Option<&Value>> = held.iter().map(|input| input.as_ref().map(Shared::value)).collect();
+        let model = self.model.clone();
+        let env = EvalEnv {
+            tensors: &scope.graph.tensors,
+            program: Some(model.program()),
+            threads: self.options.threads,
+            hybrid: self.options.hybrid,
+            max_output_bytes: Some(self.memory.available()),
+        };
+        let mut unused = NodeState::default();
+        let state = self.states.get_mut(scope.id.index()).and_then(|states| states.get_mut(id.index()));
+        let mut memory = scope.frame.memories.get_mut(id.index()).map(std::mem::take).unwrap_or_default();
+        let mut evaluation = Evaluation {
+            subgraph: scope.id,
+            id: Some(id),
+            node,
+            inputs: &inputs,
+            env,
+            memory: &mut memory,
+            state: state.unwrap_or(&mut unused),
+            allocate: &mut |dtype, shape| match fast {
+                Some(_) => self.memory.allocate_used(dtype, shape),
+                None => self.memory.allocate(dtype, shape),
+            },
+        };
+        let evaluated = match fast {
+            Some(fast) => match evaluation.run_fast(fast, &mut self.workspace)? {
+                Ok(evaluated) => Some(evaluated),
+                Err(outputs) => {
+                    outputs.into_iter().for_each(|value| self.memory.reuse(value));
+                    None
+                }
+            },
+            None => Some(evaluation.run(kernel)?),
+        };
+        if let Some(place) = scope.frame.memories.get_mut(id.index()) {
+            *place = memory;
+        }
+        Ok(evaluated)
     }
 
     fn store_state(
@@ -231,11 +274,17 @@ impl Executor {
         Ok(())
     }
 
-    /// Values of a node's inputs in host memory.
-    async fn host_inputs(&mut self, scope: &mut Scope<'_>, node: &Node) -> Result<Vec<Option<Shared>>, Error> {
+    /// Values of a node's inputs in host memory, without those that its fast kernel holds.
+    async fn host_inputs(
+        &mut self,
+        scope: &mut Scope<'_>,
+        node: &Node,
+        fast: Option<&dyn FastKernel>,
+    ) -> Result<Vec<Option<Shared>>, Error> {
         let mut contents = Vec::with_capacity(node.inputs.len());
-        for input in &node.inputs {
-            contents.push(input.map(|id| self.read(scope, id)).transpose()?);
+        for (i, input) in node.inputs.iter().enumerate() {
+            let wanted = input.filter(|_| fast.is_none_or(|fast| fast.holds(i).is_none()));
+            contents.push(wanted.map(|id| self.read(scope, id)).transpose()?);
         }
         self.bring(contents.iter().flatten()).await?;
         Ok(contents.into_iter().map(|content| content.and_then(|content| content.host().cloned())).collect())
@@ -281,6 +330,10 @@ impl Executor {
                 let value = self.zeros(scope, tensor)?;
                 Ok(Content::Host(self.hold_tensor(scope, tensor, value)?))
             }
+            Data::Computed if self.options.kernels == Kernels::Fast => match self.model.folded(scope.id, tensor)? {
+                Some(shared) => Ok(Content::Host(shared.clone())),
+                None => Err(self.no_value(scope, tensor)),
+            },
             Data::Computed => Err(self.no_value(scope, tensor)),
         }
     }

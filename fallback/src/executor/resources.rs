@@ -142,7 +142,7 @@ impl Executor {
 
     async fn table(&mut self, scope: &mut Scope<'_>, id: NodeId, node: &Node) -> Result<(), Error> {
         let place = self.place(scope, id, node).await?;
-        let inputs = self.host_inputs(scope, node).await?;
+        let inputs = self.host_inputs(scope, node, None).await?;
         let Some(Resource::Table(table)) = self.resources.list.get_mut(place) else {
             return Err(wrong(scope, id, place, self.resources.list.get(place), "a hash table"));
         };

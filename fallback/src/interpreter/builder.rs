@@ -12,10 +12,11 @@ use crate::{
     delegate::{Delegate, DelegateError, Fallback, Partition},
     error::{At, Error},
     executor::{Delegated, Executor, Frame, Options, Plan, Resources},
+    fast::{Kernels, Workspace},
     kernels::Hybrid,
     memory::Memory,
     model::{Call, Model, callees, is_interpreted},
-    node::{CustomKernel, Kernel},
+    node::{CustomKernel, Kernel, NodeState},
     schedule::{Item, schedule},
 };
 
@@ -43,6 +44,7 @@ impl InterpreterBuilder {
                 hybrid: Hybrid::default(),
                 max_loop_iterations: MAX_LOOP_ITERATIONS,
                 preserve_all_tensors: false,
+                kernels: Kernels::default(),
             },
             memory_limit_bytes: usize::try_from(MEMORY_LIMIT_BYTES).unwrap_or(usize::MAX),
             delegate: None,
@@ -59,6 +61,12 @@ impl InterpreterBuilder {
     /// What dynamic-range models mean; the weights' real values by default.
     pub fn hybrid(mut self, hybrid: Hybrid) -> Self {
         self.options.hybrid = hybrid;
+        self
+    }
+
+    /// Which kernels the CPU runs; the fast ones by default.
+    pub fn kernels(mut self, kernels: Kernels) -> Self {
+        self.options.kernels = kernels;
         self
     }
 
@@ -130,6 +138,12 @@ impl InterpreterBuilder {
             partitions: partitions.into(),
             delegated,
             fallbacks,
+            workspace: Workspace::default(),
+            states: program
+                .subgraphs
+                .iter()
+                .map(|graph| graph.nodes.iter().map(|_| NodeState::default()).collect())
+                .collect(),
             model: self.model,
         };
         Ok(Interpreter { executor, entries })

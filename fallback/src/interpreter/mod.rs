@@ -173,7 +173,9 @@ impl Interpreter {
         let frame = self.executor.frames.get(subgraph.index());
         let slot = frame.and_then(|frame| frame.slots.get(id.index())?.as_ref()).and_then(Content::host);
         let found = result.or(slot).or(given).map(Shared::value);
-        found.or_else(|| self.model().constant(subgraph, id).ok().flatten())
+        let constant = || self.model().constant(subgraph, id).ok().flatten();
+        let folded = || self.model().folded(subgraph, id).ok().flatten().map(Shared::value);
+        found.or_else(constant).or_else(folded)
     }
 
     /// Sets the variable tensors of all subgraphs, and what nodes remember, back to their start. Resource variables and

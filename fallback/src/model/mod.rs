@@ -2,6 +2,7 @@
 
 mod calls;
 mod check;
+mod folded;
 mod sparse;
 
 use std::{
@@ -9,13 +10,17 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use tflite_wgpu_model::{Bytes, Graph, Program, SubgraphId, TensorId};
+use tflite_wgpu_model::{Bytes, Graph, NodeId, Program, SubgraphId, TensorId};
 
 use crate::{
     error::{Error, TensorAt},
+    fast::{self, FastKernel},
+    kernels::Hybrid,
     memory::Shared,
     value::Value,
 };
+
+use folded::Folded;
 
 pub use calls::is_interpreted;
 pub(crate) use calls::{Call, callees, has_side_effect, is_resource};
@@ -28,8 +33,15 @@ pub struct Model(Arc<Inner>);
 
 struct Inner {
     program: Program,
+    /// Values of constants, and of what follows from them alone.
     constants: Vec<Vec<OnceLock<Result<Shared, Error>>>>,
+    folded: Vec<Folded>,
+    /// Fast kernels of each node, for both meanings of hybrid models.
+    fast: Vec<Vec<[FastCell; 2]>>,
 }
+
+/// A node's fast kernel, once it was looked for.
+type FastCell = OnceLock<Option<Box<dyn FastKernel>>>;
 
 impl Model {
     /// Checks a program and shares it.
@@ -41,7 +53,10 @@ impl Model {
         check::check(&program)?;
         let cells = |graph: &Graph| graph.tensors.iter().map(|_| OnceLock::new()).collect();
         let constants = program.subgraphs.iter().map(cells).collect();
-        Ok(Self(Arc::new(Inner { program, constants })))
+        let folded = program.subgraphs.iter().map(Folded::of).collect();
+        let cells = |graph: &Graph| graph.nodes.iter().map(|_| Default::default()).collect();
+        let fast = program.subgraphs.iter().map(cells).collect();
+        Ok(Self(Arc::new(Inner { program, constants, folded, fast })))
     }
 
     /// Reads and checks a file. It is mapped into memory where that is possible, so it must not change while the model is
@@ -75,18 +90,62 @@ impl Model {
     }
 
     pub(crate) fn shared_constant(&self, subgraph: SubgraphId, tensor: TensorId) -> Result<Option<&Shared>, Error> {
-        let cell = self.0.constants.get(subgraph.index()).and_then(|cells| cells.get(tensor.index()));
-        let data = self.program().graph(subgraph).and_then(|graph| graph.tensors.get(tensor.index()));
-        let (Some(cell), Some(data)) = (cell, data) else { return Ok(None) };
-        let Some(bytes) = data.constant() else { return Ok(None) };
-        let decode = || {
+        let Some(cell) = self.cell(subgraph, tensor) else { return Ok(None) };
+        let Some(value) = self.decode(subgraph, tensor) else { return Ok(None) };
+        cell.get_or_init(value).as_ref().map(Some).map_err(Clone::clone)
+    }
+
+    /// What a tensor holds that follows from constants alone; computed once.
+    pub(crate) fn folded(&self, subgraph: SubgraphId, tensor: TensorId) -> Result<Option<&Shared>, Error> {
+        let Some(cell) = self.cell(subgraph, tensor) else { return Ok(None) };
+        let Some(maker) = self.maker(subgraph, tensor) else { return Ok(None) };
+        let value = || folded::evaluate(self, subgraph, tensor, maker);
+        cell.get_or_init(value).as_ref().map(Some).map_err(Clone::clone)
+    }
+
+    /// The value of a constant or of what follows from constants; it is kept for others only if it was already.
+    pub(crate) fn constant_once(&self, subgraph: SubgraphId, tensor: TensorId) -> Result<Option<Shared>, Error> {
+        if let Some(kept) = self.cell(subgraph, tensor).and_then(OnceLock::get) {
+            return kept.clone().map(Some);
+        }
+        if let Some(maker) = self.maker(subgraph, tensor) {
+            return folded::evaluate(self, subgraph, tensor, maker).map(Some);
+        }
+        self.decode(subgraph, tensor).map(|decode| decode()).transpose()
+    }
+
+    /// Whether a node's result follows from constants alone.
+    pub(crate) fn is_folded(&self, subgraph: SubgraphId, node: NodeId) -> bool {
+        self.0.folded.get(subgraph.index()).is_some_and(|folded| folded.contains(node))
+    }
+
+    /// The fast kernel of a node, prepared when it is first asked for.
+    pub(crate) fn fast(&self, subgraph: SubgraphId, id: NodeId, hybrid: Hybrid) -> Option<&dyn FastKernel> {
+        let cells = self.0.fast.get(subgraph.index())?.get(id.index())?;
+        let node = self.program().graph(subgraph)?.nodes.get(id.index())?;
+        let cell = &cells[usize::from(hybrid == Hybrid::Tflite)];
+        cell.get_or_init(|| fast::prepare(self, subgraph, node, hybrid)).as_deref()
+    }
+
+    fn cell(&self, subgraph: SubgraphId, tensor: TensorId) -> Option<&OnceLock<Result<Shared, Error>>> {
+        self.0.constants.get(subgraph.index())?.get(tensor.index())
+    }
+
+    fn maker(&self, subgraph: SubgraphId, tensor: TensorId) -> Option<NodeId> {
+        self.0.folded.get(subgraph.index())?.maker(tensor)
+    }
+
+    /// How a constant of the file is decoded; `None` when the tensor is none.
+    fn decode(&self, subgraph: SubgraphId, tensor: TensorId) -> Option<impl FnOnce() -> Result<Shared, Error>> {
+        let data = self.program().graph(subgraph)?.tensors.get(tensor.index())?;
+        let bytes = data.constant()?;
+        Some(move || {
             let value = match &data.sparsity {
                 Some(sparsity) => sparse::densify(data.dtype, &data.dims, sparsity, bytes),
                 None => Value::from_constant(data.dtype, &data.dims, bytes),
             };
             let at = || TensorAt::new(subgraph, tensor, Some(data));
             value.map(Shared::uncounted).map_err(|error| Error::Constant { at: at(), error })
-        };
-        cell.get_or_init(decode).as_ref().map(Some).map_err(Clone::clone)
+        })
     }
 }

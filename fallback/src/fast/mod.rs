@@ -1,0 +1,156 @@
+//! Fast kernels: the same results as the plain ones in [`crate::kernels`], which judge them, from operands that are
+//! packed once.
+//!
+//! A row's `prepare` looks at one node of a model and at its constants. What it returns is kept with the model, so that
+//! all interpreters share it; what depends on shapes is made by `run` and kept per interpreter in [`Scratch`]. Where a
+//! row refuses a node, or its kernel the shapes of a run, the plain kernel runs.
+
+mod workspace;
+
+use std::any::Any;
+
+use tflite_wgpu_model::{BuiltinOperator, DType, Data, Node, SubgraphId, Tensor};
+
+use crate::{
+    kernels::{EvalCtx, Hybrid, KernelError},
+    memory::Shared,
+    model::Model,
+};
+
+pub(crate) use workspace::Workspace;
+
+/// Which kernels of the CPU run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kernels {
+    /// Packed operands and vector instructions where there is such a kernel; floats may differ in rounding.
+    #[default]
+    Fast,
+    /// The reference kernels, by which everything else is judged.
+    Plain,
+}
+
+/// One operator's fast kernel.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    /// The operator.
+    pub(crate) op: BuiltinOperator,
+    /// Makes the kernel of one node; `None` where the plain kernel has to run.
+    pub(crate) prepare: fn(&Prepare<'_>) -> Option<Box<dyn FastKernel>>,
+}
+
+/// All families' rows. Of several rows of an operator the first that accepts a node counts.
+const FAMILIES: &[&[Row]] = &[];
+
+/// What is known of a node before it runs: all but shapes and values of computed tensors.
+pub(crate) struct Prepare<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) subgraph: SubgraphId,
+    pub(crate) node: &'a Node,
+    /// All tensors of the subgraph.
+    pub(crate) tensors: &'a [Tensor],
+    /// What integer weights beside float activations mean.
+    pub(crate) hybrid: Hybrid,
+}
+
+impl<'a> Prepare<'a> {
+    /// The file's tensor of input `i`; `None` when it is omitted.
+    pub(crate) fn input(&self, i: usize) -> Option<&'a Tensor> {
+        self.tensors.get(self.node.input(i)?.index())
+    }
+
+    /// The file's tensor of output `i`.
+    pub(crate) fn output(&self, i: usize) -> Option<&'a Tensor> {
+        self.tensors.get(self.node.output(i)?.index())
+    }
+
+    /// The value of input `i`, if it is constant. It is not kept for others, so that a constant of which only the
+    /// packed form is used takes no memory of its own.
+    pub(crate) fn constant(&self, i: usize) -> Option<Shared> {
+        self.model.constant_once(self.subgraph, self.node.input(i)?).ok()?
+    }
+
+    /// Whether input `i` is omitted.
+    pub(crate) fn omitted(&self, i: usize) -> bool {
+        self.node.input(i).is_none()
+    }
+}
+
+/// Whether a fast kernel has computed the outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// Every element of every output is written.
+    Done,
+    /// Types or shapes do not suit it: the plain kernel has to run.
+    Refused,
+}
+
+/// A node's kernel with what it has packed.
+pub(crate) trait FastKernel: Send + Sync {
+    /// Computes the outputs. They have the shapes of inference, but **elements left by an earlier use** instead of
+    /// zeros: every one must be written.
+    ///
+    /// # Errors
+    /// As the plain kernel. Where in doubt it refuses, and the plain kernel finds the error's words.
+    fn run(&self, ctx: &mut EvalCtx<'_>, scratch: &mut Scratch<'_>) -> Result<Ran, KernelError>;
+
+    /// Type and shape of input `i`, if it is a constant that this kernel holds in a form of its own. The interpreter
+    /// then does not decode it, and `run` finds `None` in its place.
+    fn holds(&self, _input: usize) -> Option<(DType, &[usize])> {
+        None
+    }
+}
+
+/// What an interpreter lends to a fast kernel for one run.
+pub(crate) struct Scratch<'a> {
+    /// What the node's kernel has kept since its last run in this interpreter, such as tables for the shapes it met.
+    pub(crate) kept: &'a mut Option<Box<dyn Any + Send>>,
+    /// Working memory, which all nodes share.
+    pub(crate) workspace: &'a mut Workspace,
+}
+
+impl<'a> Scratch<'a> {
+    /// What was kept, if `fits` says that it still serves; else what `make` makes, kept for the next run. The workspace
+    /// comes along, because both are usually needed.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub(crate) fn keep<T: Send + 'static>(
+        &mut self,
+        fits: impl FnOnce(&T) -> bool,
+        make: impl FnOnce() -> Result<T, KernelError>,
+    ) -> Result<(&mut T, &mut Workspace), KernelError> {
+        let good = self.kept.as_ref().and_then(|kept| kept.downcast_ref()).is_some_and(fits);
+        if !good {
+            *self.kept = Some(Box::new(make()?));
+        }
+        let missing = || KernelError::MissingInput(0);
+        let kept = self.kept.as_mut().and_then(|kept| kept.downcast_mut()).ok_or_else(missing)?;
+        Ok((kept, self.workspace))
+    }
+}
+
+/// The fast kernel of a node, if there is one.
+pub(crate) fn prepare(model: &Model, subgraph: SubgraphId, node: &Node, hybrid: Hybrid) -> Option<Box<dyn FastKernel>> {
+    prepare_from(FAMILIES, model, subgraph, node, hybrid)
+}
+
+fn prepare_from(
+    families: &[&[Row]],
+    model: &Model,
+    subgraph: SubgraphId,
+    node: &Node,
+    hybrid: Hybrid,
+) -> Option<Box<dyn FastKernel>> {
+    let tensors = &model.program().graph(subgraph)?.tensors;
+    // A kernel writes to variables in no other way than the plain one.
+    let variable = |id: &Option<tflite_wgpu_model::TensorId>| {
+        id.and_then(|id| tensors.get(id.index())).is_some_and(|tensor| tensor.data == Data::Variable)
+    };
+    if node.outputs.iter().any(variable) {
+        return None;
+    }
+    let op = node.op.builtin();
+    let given = Prepare { model, subgraph, node, tensors, hybrid };
+    let rows = families.iter().flat_map(|rows| rows.iter()).filter(|row| row.op == op);
+    rows.into_iter().find_map(|row| (row.prepare)(&given))
+}
