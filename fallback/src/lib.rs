@@ -14,6 +14,7 @@ mod model;
 mod node;
 mod propagate;
 mod schedule;
+mod simd;
 mod value;
 
 pub use delegate::{

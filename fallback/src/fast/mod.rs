@@ -5,6 +5,7 @@
 //! all interpreters share it; what depends on shapes is made by `run` and kept per interpreter in [`Scratch`]. Where a
 //! row refuses a node, or its kernel the shapes of a run, the plain kernel runs.
 
+mod int8;
 mod workspace;
 
 use std::any::Any;
@@ -39,7 +40,7 @@ pub(crate) struct Row {
 }
 
 /// All families' rows. Of several rows of an operator the first that accepts a node counts.
-const FAMILIES: &[&[Row]] = &[];
+const FAMILIES: &[&[Row]] = &[int8::ROWS];
 
 /// What is known of a node before it runs: all but shapes and values of computed tensors.
 pub(crate) struct Prepare<'a> {

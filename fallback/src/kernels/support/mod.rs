@@ -20,7 +20,9 @@ pub use dequant::float_elements;
 pub(crate) use dequant::float_weights;
 pub(crate) use hybrid::{HybridRounding, Rounding, Runs, activations, scale_count};
 pub(crate) use matrix::{Columns, LANES, Sum, add_product};
-pub(crate) use quantized::{Affine, Operands, Products, Stored, centred, input_affine, output_affine, stored_clamp};
+pub(crate) use quantized::{
+    Affine, Operands, Products, Stored, centred, input_affine, multipliers, output_affine, stored_clamp,
+};
 pub(crate) use real::{Real, erf};
 pub(crate) use rows::for_each_row;
 pub(crate) use window::Window;

@@ -43,10 +43,14 @@ pub(crate) struct Affine {
 }
 
 impl Affine {
+    /// The quantisation of a tensor; `None` where it has none, or one per channel.
+    pub fn of(quant: Option<&Quant>) -> Option<Self> {
+        let (scale, zero) = quant.and_then(Quant::per_tensor)?;
+        Some(Self { scale, zero: i32::try_from(zero).ok()? })
+    }
+
     fn new(quant: Option<&Quant>, what: impl Fn() -> String) -> Result<Self, KernelError> {
-        let found = quant.and_then(Quant::per_tensor);
-        let affine = found.and_then(|(scale, zero)| Some(Self { scale, zero: i32::try_from(zero).ok()? }));
-        affine.ok_or_else(|| refuse(format!("quantisation of {}", what()), format!("{quant:?}"), "one scale"))
+        Self::of(quant).ok_or_else(|| refuse(format!("quantisation of {}", what()), format!("{quant:?}"), "one scale"))
     }
 
     /// The stored value of a real one, without regard to the range of the type; halves away from zero.
@@ -116,6 +120,29 @@ fn zero_point(ctx: &EvalCtx<'_>, i: usize) -> Result<i16, KernelError> {
     }
 }
 
+/// Factors from sums of products to stored values: one for all channels, or one for each; in `single` precision as
+/// TFLite computes them for UINT8 inputs.
+///
+/// # Errors
+/// What was found instead of 1 or `channels` scales of the weights.
+pub(crate) fn multipliers(
+    single: bool,
+    input: Affine,
+    weights: Option<&Quant>,
+    output: Affine,
+    channels: usize,
+) -> Result<Vec<Multiplier>, String> {
+    let scales = match weights.map(|quant| &quant.kind) {
+        Some(QuantKind::Affine { scale, .. }) if scale.len() == 1 || scale.len() == channels => scale.as_slice(),
+        other => return Err(format!("{other:?}")),
+    };
+    let multiplier = |&scale: &f32| {
+        let product = if single { f64::from(input.scale * scale) } else { input.scale() * f64::from(scale) };
+        Multiplier::new(product / output.scale())
+    };
+    Ok(scales.iter().map(multiplier).collect())
+}
+
 /// From sums of products to stored values: a multiplier per channel or for all, the zero point, the range.
 pub(crate) struct Rescale {
     multipliers: Vec<Multiplier>,
@@ -134,22 +161,9 @@ impl Rescale {
         // TFLite multiplies the scales of UINT8 operands in single precision.
         let single = ctx.input(input)?.dtype() == DType::UInt8;
         let (input, output) = (input_affine(ctx, input)?, output_affine(ctx)?);
-        let scales = match ctx.input_quant(weights).map(|quant| &quant.kind) {
-            Some(QuantKind::Affine { scale, .. }) if scale.len() == 1 || scale.len() == channels => scale.as_slice(),
-            other => {
-                let found = format!("{other:?}");
-                return Err(refuse(
-                    format!("quantisation of input {weights}"),
-                    found,
-                    format!("1 or {channels} scales"),
-                ));
-            }
-        };
-        let multiplier = |&scale: &f32| {
-            let product = if single { f64::from(input.scale * scale) } else { input.scale() * f64::from(scale) };
-            Multiplier::new(product / output.scale())
-        };
-        let multipliers = scales.iter().map(multiplier).collect();
+        let multipliers = multipliers(single, input, ctx.input_quant(weights), output, channels).map_err(|found| {
+            refuse(format!("quantisation of input {weights}"), found, format!("1 or {channels} scales"))
+        })?;
         Ok(Self { multipliers, zero: output.zero, clamp: stored_clamp::<T>(activation, output)? })
     }
 
