@@ -5,7 +5,6 @@ mod content;
 mod delegate;
 mod error;
 mod executor;
-#[allow(dead_code, reason = "the first kernels are about to come")]
 mod fast;
 mod interpreter;
 pub mod kernels;

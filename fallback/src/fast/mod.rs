@@ -5,15 +5,24 @@
 //! all interpreters share it; what depends on shapes is made by `run` and kept per interpreter in [`Scratch`]. Where a
 //! row refuses a node, or its kernel the shapes of a run, the plain kernel runs.
 
+mod conv;
+mod depthwise;
+mod fully_connected;
 mod int8;
+mod matrix;
+mod patches;
+mod threads;
 mod workspace;
+
+#[cfg(test)]
+mod testing;
 
 use std::any::Any;
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Data, Node, SubgraphId, Tensor};
 
 use crate::{
-    kernels::{EvalCtx, Hybrid, KernelError},
+    kernels::{EvalCtx, EvalEnv, Hybrid, KernelError, support::float_weights},
     memory::Shared,
     model::Model,
 };
@@ -40,7 +49,7 @@ pub(crate) struct Row {
 }
 
 /// All families' rows. Of several rows of an operator the first that accepts a node counts.
-const FAMILIES: &[&[Row]] = &[int8::ROWS];
+const FAMILIES: &[&[Row]] = &[conv::ROWS, depthwise::ROWS, fully_connected::ROWS, int8::ROWS];
 
 /// What is known of a node before it runs: all but shapes and values of computed tensors.
 pub(crate) struct Prepare<'a> {
@@ -73,6 +82,40 @@ impl<'a> Prepare<'a> {
     /// Whether input `i` is omitted.
     pub(crate) fn omitted(&self, i: usize) -> bool {
         self.node.input(i).is_none()
+    }
+
+    /// The floats of input `i`, a constant in whatever type weights may have; `None` where TFLite's hybrid kernels have
+    /// another meaning.
+    pub(crate) fn floats(&self, i: usize) -> Option<Vec<f32>> {
+        let tensor = self.input(i)?;
+        if self.hybrid == Hybrid::Tflite && tensor.dtype != DType::Float32 {
+            return None;
+        }
+        let value = self.constant(i)?;
+        let mut inputs = vec![None; i + 1];
+        let mut tensors = vec![None; i + 1];
+        (inputs[i], tensors[i]) = (Some(value.value()), Some(tensor));
+        let ctx = EvalCtx {
+            node: self.node,
+            inputs: &inputs,
+            input_tensors: &tensors,
+            outputs: &mut [],
+            output_tensors: &[],
+            states: &mut Vec::new(),
+            memory: &mut Vec::new(),
+            env: EvalEnv { tensors: self.tensors, ..EvalEnv::default() },
+        };
+        float_weights(&ctx, i).ok().map(std::borrow::Cow::into_owned)
+    }
+
+    /// The bias: `Some(None)` when it is omitted, `None` when it is not a constant of `len` floats.
+    pub(crate) fn bias(&self, i: usize, len: usize) -> Option<Option<Vec<f32>>> {
+        if self.node.input(i).is_none() {
+            return Some(None);
+        }
+        let value = self.constant(i)?;
+        let floats = value.value().as_slice::<f32>().ok().filter(|floats| floats.len() == len)?;
+        Some(Some(floats.to_vec()))
     }
 }
 

@@ -1,0 +1,246 @@
+//! CONV_2D on floats: products of rows of the input with packed filters. Filters of one tap read the input as it lies,
+//! others patches, which are gathered for a block of output cells at a time.
+
+use tflite_wgpu_model::{BuiltinOperator, Conv2DOptions, DType, Op};
+
+use super::{
+    FastKernel, Prepare, Ran, Row, Scratch,
+    matrix::Packed,
+    patches::{Patches, Taps},
+    threads::{for_parts, part_count, part_rows},
+};
+use crate::{
+    kernels::{
+        EvalCtx, KernelError,
+        support::{Clamp, Window, float_clamp},
+    },
+    simd::{Level, Rows},
+};
+
+pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::Conv2d, prepare }];
+
+struct Conv {
+    level: Level,
+    options: Conv2DOptions,
+    /// Filters: shape of the weights, then one matrix per group.
+    shape: [usize; 4],
+    dtype: DType,
+    groups: Vec<Packed>,
+    has_bias: bool,
+    clamp: Clamp<f32>,
+}
+
+fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
+    prepare_at(Level::best(), given)
+}
+
+/// As `prepare`, at one level of vectors.
+pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
+    let Op::Conv2d(options) = &given.node.op else { return None };
+    let (input, weights) = (given.input(0)?, given.input(1)?);
+    let shape: [usize; 4] = weights.dims.as_slice().try_into().ok()?;
+    let [out_channels, taps_y, taps_x, depth] = shape;
+    let filter = taps_y.checked_mul(taps_x)?.checked_mul(depth)?;
+    if input.dtype != DType::Float32 || given.output(0)?.dtype != DType::Float32 || filter == 0 || out_channels == 0 {
+        return None;
+    }
+    let clamp = float_clamp(options.fused_activation_function).ok()?;
+    let floats = given.floats(1)?;
+    let bias = given.bias(2, out_channels)?;
+    // How many groups there are depends on the input's channels; the file's shape tells, a run checks.
+    let in_channels = input.dims.last().copied().filter(|&n| n > 0 && n.is_multiple_of(depth))?;
+    let groups = in_channels / depth;
+    if !out_channels.is_multiple_of(groups) {
+        return None;
+    }
+    let channels = out_channels / groups;
+    let pack = |(group, filters): (usize, &[f32])| {
+        let bias = bias.as_ref().map(|bias| &bias[group * channels..][..channels]);
+        Packed::new(level, filter, filters, bias)
+    };
+    let groups = floats.chunks_exact(channels * filter).enumerate().map(pack).collect();
+    let options = options.clone();
+    Some(Box::new(Conv { level, options, shape, dtype: weights.dtype, groups, has_bias: bias.is_some(), clamp }))
+}
+
+/// Windows of one shape of the input.
+struct Geometry {
+    input: [usize; 4],
+    y: Window,
+    x: Window,
+    taps: Taps,
+}
+
+impl Conv {
+    fn geometry(&self, input: [usize; 4]) -> Result<Geometry, KernelError> {
+        let [_, height, width, channels] = input;
+        let [_, taps_y, taps_x, depth] = self.shape;
+        let o = &self.options;
+        let y = Window::new(height, taps_y, o.stride_h, o.dilation_hfactor, o.padding)?;
+        let x = Window::new(width, taps_x, o.stride_w, o.dilation_wfactor, o.padding)?;
+        Ok(Geometry { input, y, x, taps: Taps::new(&y, &x, channels, depth) })
+    }
+
+    /// Whether a cell of the output is a product with one cell of the input, in the same order.
+    fn is_direct(&self, geometry: &Geometry) -> bool {
+        let (y, x) = (&geometry.y, &geometry.x);
+        let same = |window: &Window| window.taps == 1 && window.stride == 1 && window.input == window.output;
+        same(y) && same(x)
+    }
+}
+
+impl FastKernel for Conv {
+    fn run(&self, ctx: &mut EvalCtx<'_>, scratch: &mut Scratch<'_>) -> Result<Ran, KernelError> {
+        let (Ok(shape), threads) = (<[usize; 4]>::try_from(ctx.shape(0)?), ctx.env.threads) else {
+            return Ok(Ran::Refused);
+        };
+        let (geometry, workspace) = scratch.keep(|kept: &Geometry| kept.input == shape, || self.geometry(shape))?;
+        let [batch, height, width, channels] = shape;
+        let (columns, filter) = (self.shape[0], self.groups.first().map_or(0, Packed::depth));
+        let cells = batch * geometry.y.output * geometry.x.output;
+        let input = ctx.slice::<f32>(0)?;
+        let out = ctx.output::<f32>(0)?;
+        if channels != self.shape[3] * self.groups.len() || out.len() != cells * columns {
+            return Ok(Ran::Refused);
+        }
+        let image = height * width * channels;
+        if input.len() != batch * image || cells == 0 {
+            return Ok(Ran::Refused);
+        }
+        let work = filter.saturating_mul(columns);
+        if self.is_direct(geometry) {
+            self.direct(threads, input, channels, out, columns, work);
+            return Ok(Ran::Done);
+        }
+        let Some(first) = self.groups.first() else { return Ok(Ran::Refused) };
+        let block = first.block_rows();
+        let part = part_rows(threads, cells, geometry.x.output.clamp(1, 24), work);
+        let memory_len = block.min(part.next_multiple_of(24)) * filter;
+        let memory = workspace.take::<f32>(part_count(cells, part) * memory_len);
+        let (geometry, clamp) = (&*geometry, self.clamp);
+        for_parts(threads, out, columns, part, (memory, memory_len), |first, out, memory| {
+            let count = out.len() / columns;
+            for from in (0..count).step_by((memory_len / filter).max(1)) {
+                let rows = (memory_len / filter).min(count - from);
+                for (group, packed) in self.groups.iter().enumerate() {
+                    let patches = &mut memory[..rows * filter];
+                    let channel = group * geometry.taps.depth;
+                    let gather = Patches { taps: &geometry.taps, input, image, channel, first: first + from, patches };
+                    self.level.run(gather);
+                    let rows = Rows { data: patches, stride: filter, count: rows };
+                    let at = from * columns + group * packed.columns();
+                    packed.multiply(rows, clamp, &mut out[at..], columns);
+                }
+            }
+        });
+        Ok(Ran::Done)
+    }
+
+    fn holds(&self, input: usize) -> Option<(DType, &[usize])> {
+        match input {
+            1 => Some((self.dtype, &self.shape)),
+            2 if self.has_bias => Some((DType::Float32, &self.shape[..1])),
+            _ => None,
+        }
+    }
+}
+
+impl Conv {
+    fn direct(&self, threads: usize, input: &[f32], channels: usize, out: &mut [f32], columns: usize, work: usize) {
+        let cells = out.len() / columns;
+        let clamp = self.clamp;
+        if let ([packed], 1) = (self.groups.as_slice(), cells) {
+            return one_row(threads, packed, input, clamp, out);
+        }
+        let part = part_rows(threads, cells, 24, work);
+        for_parts(threads, out, columns, part, (&mut [], 0), |first, out, _| {
+            for (group, packed) in self.groups.iter().enumerate() {
+                let data = &input[first * channels + group * packed.depth()..];
+                let rows = Rows { data, stride: channels, count: out.len() / columns };
+                packed.multiply(rows, clamp, &mut out[group * packed.columns()..], columns);
+            }
+        });
+    }
+}
+
+/// The product with a single row, whose columns are shared by the threads.
+pub(super) fn one_row(threads: usize, packed: &Packed, row: &[f32], clamp: Clamp<f32>, out: &mut [f32]) {
+    let part = part_rows(threads, out.len(), packed.column_step(), packed.depth());
+    for_parts(threads, out, 1, part, (&mut [], 0), |first, out, _| {
+        let rows = Rows { data: row, stride: row.len(), count: 1 };
+        packed.multiply_columns(rows, clamp, first, out.len(), out, out.len());
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use tflite_wgpu_model::{ActivationFunctionType as A, Padding};
+
+    use super::*;
+    use crate::fast::testing::{Operand, check, value};
+
+    /// Input NHWC, filter OHWI, stride, dilation, padding, activation.
+    type Case = ([usize; 4], [usize; 4], i32, i32, Padding, A);
+
+    fn run(case: &Case, bias: bool) -> Result<(), Box<dyn std::error::Error>> {
+        let &(input, filter, stride, dilation, padding, activation) = case;
+        let options = Conv2DOptions {
+            padding,
+            stride_w: stride,
+            stride_h: stride,
+            dilation_wfactor: dilation,
+            dilation_hfactor: dilation,
+            fused_activation_function: activation,
+            ..Default::default()
+        };
+        let window = |size, taps| Window::new(size, taps, stride, dilation, padding).map(|w| w.output);
+        let output = [input[0], window(input[1], filter[1])?, window(input[2], filter[2])?, filter[0]];
+        let bias = if bias { Operand::Constant(value(3, &filter[..1])?) } else { Operand::Omitted };
+        let operands = [Operand::Input(value(1, &input)?), Operand::Constant(value(2, &filter)?), bias];
+        check(prepare_at, Op::Conv2d(options), &operands, &[&output])
+    }
+
+    #[test]
+    fn filters_of_one_tap() -> Result<(), Box<dyn std::error::Error>> {
+        for columns in [1, 3, 8, 15, 16, 17, 24, 33, 48, 64, 65, 100, 130] {
+            for (batch, size, depth) in [(1, 1, 19), (2, 3, 5), (1, 5, 40)] {
+                let case = ([batch, size, size, depth], [columns, 1, 1, depth], 1, 1, Padding::Valid, A::Relu6);
+                run(&case, columns % 2 == 0).map_err(|error| format!("{case:?}: {error}"))?;
+            }
+        }
+        // More rows than a block has.
+        run(&([1, 40, 50, 64], [20, 1, 1, 64], 1, 1, Padding::Same, A::None), true)
+    }
+
+    #[test]
+    fn windows() -> Result<(), Box<dyn std::error::Error>> {
+        for case in [
+            ([1, 7, 9, 3], [16, 3, 3, 3], 2, 1, Padding::Same, A::Relu),
+            ([2, 6, 5, 4], [9, 3, 2, 4], 1, 1, Padding::Same, A::None),
+            ([1, 8, 8, 17], [5, 3, 3, 17], 1, 2, Padding::Same, A::ReluN1To1),
+            ([1, 9, 8, 2], [3, 5, 5, 2], 3, 1, Padding::Valid, A::None),
+            ([1, 4, 4, 6], [7, 1, 1, 6], 2, 1, Padding::Valid, A::None),
+            ([1, 2, 2, 3], [4, 7, 7, 3], 1, 1, Padding::Same, A::None),
+            ([1, 20, 20, 36], [18, 3, 3, 36], 1, 1, Padding::Same, A::Relu6),
+            // Groups of two and of three channels; one of three dilated.
+            ([1, 5, 5, 4], [6, 3, 3, 2], 1, 1, Padding::Same, A::None),
+            ([2, 5, 6, 9], [12, 2, 3, 3], 1, 2, Padding::Same, A::Relu),
+            ([1, 3, 3, 8], [20, 1, 1, 4], 1, 1, Padding::Same, A::None),
+        ] {
+            for bias in [false, true] {
+                run(&case, bias).map_err(|error| format!("{case:?}: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn not_a_number_stays() -> Result<(), Box<dyn std::error::Error>> {
+        let mut input = value(1, &[1, 2, 3, 2])?;
+        input.as_mut_slice::<f32>()?[5] = f32::NAN;
+        let operands = [Operand::Input(input), Operand::Constant(value(2, &[3, 1, 1, 2])?), Operand::Omitted];
+        let options =
+            Conv2DOptions { stride_w: 1, stride_h: 1, fused_activation_function: A::Relu6, ..Default::default() };
+        check(prepare_at, Op::Conv2d(options), &operands, &[&[1, 2, 3, 3]])
+    }
+}

@@ -1,0 +1,148 @@
+//! The inner loop of matrix products: a few rows times one panel of packed columns.
+
+use super::{Level, Simd, Vectorised};
+
+/// Rows of floats, each `stride` after the one before.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// Begins with the first row.
+    pub(crate) data: &'a [f32],
+    /// Elements from one row to the next.
+    pub(crate) stride: usize,
+    /// Number of rows.
+    pub(crate) count: usize,
+}
+
+/// One panel: `vectors` vectors of columns, column vectors of one step of the depth side by side.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel<'a> {
+    /// `depth` times `vectors` vectors.
+    pub(crate) weights: &'a [f32],
+    /// What sums start with, `vectors` vectors.
+    pub(crate) start: &'a [f32],
+    /// Vectors side by side.
+    pub(crate) vectors: usize,
+    /// Columns that are stored, at most `vectors` vectors.
+    pub(crate) columns: usize,
+}
+
+/// `out = clamp(start + rows * panel)`; rows of `out` are `out_stride` apart.
+pub(crate) struct Product<'a, 'b> {
+    pub(crate) rows: Rows<'a>,
+    pub(crate) depth: usize,
+    pub(crate) panel: Panel<'a>,
+    pub(crate) min: f32,
+    pub(crate) max: f32,
+    pub(crate) out: &'b mut [f32],
+    pub(crate) out_stride: usize,
+}
+
+/// Most vectors of a panel at each level: as many as leave registers for enough rows.
+pub(crate) fn panel_vectors(level: Level) -> usize {
+    match level {
+        Level::Portable(_) => 1,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2(_) => 2,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512(_) => 4,
+    }
+}
+
+impl Product<'_, '_> {
+    /// Runs it with a level's vectors.
+    pub(crate) fn run(self, level: Level) {
+        level.run(self);
+    }
+
+    /// Rows from `from` on, cut into tiles of `R` rows; the first row that is left.
+    #[inline(always)]
+    fn tiles<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, from: usize) -> usize {
+        let mut row = from;
+        while self.rows.count - row >= R {
+            self.tile::<S, R, V>(simd, row);
+            row += R;
+        }
+        row
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize) {
+        let (depth, stride, width) = (self.depth, self.rows.stride, V * S::LANES);
+        let a = &self.rows.data[row * stride..];
+        assert!(a.len() >= (R - 1) * stride + depth && self.panel.weights.len() >= depth * width);
+        let (a, b) = (a.as_ptr(), self.panel.weights.as_ptr());
+        let mut sums = [[simd.splat(0.0); V]; R];
+        for v in 0..V {
+            let start = simd.load(&self.panel.start[v * S::LANES..]);
+            for sums in &mut sums {
+                sums[v] = start;
+            }
+        }
+        for k in 0..depth {
+            let mut columns = [simd.splat(0.0); V];
+            for (v, column) in columns.iter_mut().enumerate() {
+                // SAFETY: k < depth and v < V, so a whole vector lies before depth * width, which is inside.
+                *column = unsafe { simd.load_from(b.wrapping_add(k * width + v * S::LANES)) };
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: r < R and k < depth, so this is before (R - 1) * stride + depth, which is inside.
+                let x = simd.splat(unsafe { *a.wrapping_add(r * stride + k) });
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum = simd.mul_add(x, column, *sum);
+                }
+            }
+        }
+        let (min, max) = (simd.splat(self.min), simd.splat(self.max));
+        for (r, sums) in sums.into_iter().enumerate() {
+            let out = &mut self.out[(row + r) * self.out_stride..][..self.panel.columns];
+            for (part, sum) in out.chunks_mut(S::LANES).zip(sums) {
+                let v = simd.min(max, simd.max(min, sum));
+                if part.len() == S::LANES { simd.store(part, v) } else { simd.store_part(part, v) }
+            }
+        }
+    }
+}
+
+impl Vectorised for Product<'_, '_> {
+    type Output = ();
+
+    /// The tiles' heights leave registers for the sums, one step's columns and one broadcast value.
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let wide = S::REGISTERS >= 32;
+        match self.panel.vectors {
+            1 if wide => {
+                let row = self.tiles::<S, 12, 1>(simd, 0);
+                let row = self.tiles::<S, 6, 1>(simd, row);
+                self.rest::<S, 1>(simd, row);
+            }
+            1 => self.rest::<S, 1>(simd, 0),
+            2 if wide => {
+                let row = self.tiles::<S, 12, 2>(simd, 0);
+                let row = self.tiles::<S, 6, 2>(simd, row);
+                self.rest::<S, 2>(simd, row);
+            }
+            2 => {
+                let row = self.tiles::<S, 6, 2>(simd, 0);
+                self.rest::<S, 2>(simd, row);
+            }
+            3 => {
+                let row = self.tiles::<S, 8, 3>(simd, 0);
+                self.rest::<S, 3>(simd, row);
+            }
+            _ => {
+                let row = self.tiles::<S, 6, 4>(simd, 0);
+                self.rest::<S, 4>(simd, row);
+            }
+        }
+    }
+}
+
+impl Product<'_, '_> {
+    #[inline(always)]
+    fn rest<S: Simd, const V: usize>(&mut self, simd: S, row: usize) {
+        let row = self.tiles::<S, 4, V>(simd, row);
+        let row = self.tiles::<S, 2, V>(simd, row);
+        self.tiles::<S, 1, V>(simd, row);
+    }
+}
