@@ -3,22 +3,54 @@
 //! Activations are INT8 or UINT8 with one scale, weights and biases constant. Everything that depends on weights and
 //! scales alone is packed by `prepare`; a node that needs another arithmetic is left to the plain kernel.
 
+mod binary;
 mod conv;
 mod dense;
 mod depthwise;
 mod scheme;
 mod shares;
+mod table;
 mod weights;
 
 #[cfg(test)]
 mod tests;
 
+use BuiltinOperator as B;
 use tflite_wgpu_model::BuiltinOperator;
 
 use super::Row;
 
 pub(super) const ROWS: &[Row] = &[
-    Row { op: BuiltinOperator::Conv2d, prepare: conv::prepare },
-    Row { op: BuiltinOperator::DepthwiseConv2d, prepare: depthwise::prepare },
-    Row { op: BuiltinOperator::FullyConnected, prepare: dense::prepare },
+    Row { op: B::Conv2d, prepare: conv::prepare },
+    Row { op: B::DepthwiseConv2d, prepare: depthwise::prepare },
+    Row { op: B::FullyConnected, prepare: dense::prepare },
+    Row { op: B::Relu, prepare: table::prepare },
+    Row { op: B::Relu6, prepare: table::prepare },
+    Row { op: B::ReluN1To1, prepare: table::prepare },
+    Row { op: B::Relu0To1, prepare: table::prepare },
+    Row { op: B::Elu, prepare: table::prepare },
+    Row { op: B::LeakyRelu, prepare: table::prepare },
+    Row { op: B::Tanh, prepare: table::prepare },
+    Row { op: B::Logistic, prepare: table::prepare },
+    Row { op: B::HardSwish, prepare: table::prepare },
+    Row { op: B::Gelu, prepare: table::prepare },
+    Row { op: B::Abs, prepare: table::prepare },
+    Row { op: B::Exp, prepare: table::prepare },
+    Row { op: B::Log, prepare: table::prepare },
+    Row { op: B::Sqrt, prepare: table::prepare },
+    Row { op: B::Rsqrt, prepare: table::prepare },
+    Row { op: B::Neg, prepare: table::prepare },
+    Row { op: B::Quantize, prepare: table::prepare },
+    Row { op: B::Dequantize, prepare: table::prepare },
+    Row { op: B::Add, prepare: table::prepare_binary },
+    Row { op: B::Sub, prepare: table::prepare_binary },
+    Row { op: B::Mul, prepare: table::prepare_binary },
+    Row { op: B::Div, prepare: table::prepare_binary },
+    Row { op: B::Maximum, prepare: table::prepare_binary },
+    Row { op: B::Minimum, prepare: table::prepare_binary },
+    Row { op: B::SquaredDifference, prepare: table::prepare_binary },
+    Row { op: B::Prelu, prepare: table::prepare_binary },
+    Row { op: B::Add, prepare: binary::prepare },
+    Row { op: B::Sub, prepare: binary::prepare },
+    Row { op: B::Mul, prepare: binary::prepare },
 ];

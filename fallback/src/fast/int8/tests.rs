@@ -1,8 +1,9 @@
 //! Nodes on fast and plain kernels: the same bits, at every level of instructions and with any number of threads.
 
 use tflite_wgpu_model::{
-    ActivationFunctionType, Bytes, Conv2DOptions, DType, Data, DepthwiseConv2DOptions, FullyConnectedOptions, Graph,
-    Node, Op, Padding, Program, Quant, QuantKind, Shape, SubgraphId, Tensor, TensorId, infer,
+    ActivationFunctionType, AddOptions, Bytes, Conv2DOptions, DType, Data, DepthwiseConv2DOptions,
+    FullyConnectedOptions, Graph, LeakyReluOptions, MulOptions, Node, Op, Padding, Program, Quant, QuantKind, Shape,
+    SubOptions, SubgraphId, Tensor, TensorId, infer,
 };
 
 use crate::{Interpreter, Kernels, Model, Value, fast, kernels::Hybrid, simd::int8::Level};
@@ -122,7 +123,7 @@ impl Case {
             outputs: output.iter().copied().map(Some).collect(),
             intermediates: Vec::new(),
         });
-        Model::new(Program { subgraphs: vec![graph], version: 3, ..Program::default() })
+        Model::new(program_of(&graph))
     }
 
     /// Whether there is a fast kernel for the node.
@@ -279,6 +280,106 @@ fn fully_connected_is_exact() -> Outcome {
         let options = FullyConnectedOptions { fused_activation_function: random.activation(), ..Default::default() };
         Some(Case { op: Op::FullyConnected(options), inputs: [vec![input], operands].concat(), output })
     })
+}
+
+#[test]
+fn functions_of_one_tensor_are_exact() -> Outcome {
+    check("functions of one tensor", 200, |random| {
+        let dtype = random.of(&[DType::Int8, DType::UInt8]);
+        let ops = [
+            Op::Relu,
+            Op::Relu6,
+            Op::LeakyRelu(LeakyReluOptions { alpha: 0.2 }),
+            Op::Tanh,
+            Op::Logistic,
+            Op::HardSwish,
+            Op::Elu,
+            Op::Gelu(Default::default()),
+            Op::Exp,
+            Op::Abs,
+            Op::Quantize,
+            Op::Dequantize,
+        ];
+        let op = ops[random.below(ops.len())].clone();
+        let shape = [1 + random.below(3), 1 + random.below(300)];
+        let (scale, zero) = (random.scale(0.03), random.zero(dtype));
+        let input = Operand::new(dtype, &shape, scale, zero).computed(random);
+        let out_type = if op == Op::Dequantize { DType::Float32 } else { dtype };
+        let out_type = if op == Op::Quantize { random.of(&[DType::Int8, DType::UInt8]) } else { out_type };
+        let (scale, zero) = (random.scale(0.02), random.zero(dtype));
+        let fits = op != Op::HardSwish || scale * 100.0 > input.scales[0];
+        let output = Operand::new(out_type, &shape, scale, if out_type == dtype { zero } else { 0 });
+        fits.then_some(Case { op, inputs: vec![input], output })
+    })
+}
+
+#[test]
+fn sums_and_products_are_exact() -> Outcome {
+    check("sums and products", 600, |random| {
+        let dtype = random.of(&[DType::Int8, DType::UInt8]);
+        let activation = random.activation();
+        let op = match random.below(3) {
+            0 => Op::Add(AddOptions { fused_activation_function: activation, ..Default::default() }),
+            1 => Op::Sub(SubOptions { fused_activation_function: activation, ..Default::default() }),
+            _ => Op::Mul(MulOptions { fused_activation_function: activation }),
+        };
+        let full = [1 + random.below(3), 1 + random.below(5), 1 + random.below(150)];
+        let shapes: [Vec<usize>; 2] = std::array::from_fn(|_| match random.below(6) {
+            0 => vec![full[2]],
+            1 => vec![full[0], 1, full[2]],
+            2 => vec![full[0], full[1], 1],
+            3 => vec![1],
+            _ => full.to_vec(),
+        });
+        let shape = infer::broadcast(&[&shapes[0], &shapes[1]]).ok()?;
+        let constant = random.below(3) == 0;
+        let mut inputs: Vec<Operand> = Vec::new();
+        for shape in &shapes {
+            let middle = random.of(&[0.02, 0.02, 0.02, 0.3]);
+            let (scale, zero) = (random.scale(middle), random.zero(dtype));
+            inputs.push(Operand::new(dtype, shape, scale, zero).computed(random));
+        }
+        inputs[1].constant = constant;
+        let (scale, zero) = (random.scale(0.04) * random.of(&[1.0, 1.0, 1.0, 1e-3]), random.zero(dtype));
+        Some(Case { op, inputs, output: Operand::new(dtype, &shape, scale, zero) })
+    })
+}
+
+#[test]
+fn a_product_with_a_function_of_itself_is_exact() -> Outcome {
+    let mut random = Random(5);
+    for dtype in [DType::Int8, DType::UInt8] {
+        let input = Operand::new(dtype, &[3, 200], 0.04, 7).computed(&mut random);
+        let case = Case {
+            op: Op::Logistic,
+            inputs: vec![input],
+            output: Operand::new(dtype, &[3, 200], 1.0 / 256.0, if dtype == DType::Int8 { -128 } else { 0 }),
+        };
+        let mut program = case.model()?.program().clone();
+        let graph = &mut program.subgraphs[0];
+        graph.tensors.push(Operand::new(dtype, &[3, 200], 0.03, 3).tensor());
+        let ids: Vec<TensorId> = (0..3).map(TensorId::from_index).collect();
+        for (first, second) in [(0, 1), (1, 0), (0, 0)] {
+            let mut product = graph.nodes[0].clone();
+            product.op = Op::Mul(MulOptions::default());
+            (product.inputs, product.outputs) = (vec![Some(ids[first]), Some(ids[second])], vec![Some(ids[2])]);
+            graph.nodes.truncate(1);
+            graph.nodes.push(product);
+            graph.outputs = vec![ids[2]];
+            let model = Model::new(program_of(graph))?;
+            let plain = case.run(&model, Kernels::Plain, 1)?;
+            for level in Level::all() {
+                level.force();
+                let model = Model::new(program_of(graph))?;
+                assert_eq!(case.run(&model, Kernels::Fast, 2)?, plain, "{level:?} {first} {second}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn program_of(graph: &Graph) -> Program {
+    Program { subgraphs: vec![graph.clone()], version: 3, ..Program::default() }
 }
 
 #[test]

@@ -79,14 +79,17 @@ pub(crate) fn zip_into<A: Copy + Sync, B: Copy + Sync, R: Send>(
 
 /// A dimension of the output and how far it moves each input (0 where the input is broadcast).
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Dim {
-    size: usize,
-    a: usize,
-    b: usize,
+pub(crate) struct Dim {
+    /// Size of the output.
+    pub size: usize,
+    /// Elements of the first input from one place to the next.
+    pub a: usize,
+    /// Elements of the second input.
+    pub b: usize,
 }
 
 /// The output's dimensions, neighbours that both inputs treat alike merged into one; at least one.
-fn collapse(a_shape: &[usize], b_shape: &[usize], shape: &[usize]) -> Vec<Dim> {
+pub(crate) fn collapse(a_shape: &[usize], b_shape: &[usize], shape: &[usize]) -> Vec<Dim> {
     let at = |input: &[usize], i: usize| (i + input.len()).checked_sub(shape.len()).map_or(1, |i| input[i]);
     let (mut a_stride, mut b_stride) = (1, 1);
     let mut dims: Vec<Dim> = Vec::new();

@@ -6,13 +6,17 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod bytes;
 mod layout;
 mod portable;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
+#[cfg(target_arch = "x86_64")]
+mod vnni_bytes;
 
+pub(crate) use bytes::{Addend, Binary, Combine, SUM_BITS, binary, lookup};
 pub(crate) use layout::{Column, Columns16, Finish, Line, Order, Panel, Rounding};
 
 /// Instructions that the integer kernels use; only what this machine has can be named.

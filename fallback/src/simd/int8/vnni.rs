@@ -148,7 +148,7 @@ unsafe fn rescale(sums: __m512i, scales: &Columns16) -> __m512i {
 /// The doubled high half of the products, halves up; `odd` holds the odd places' factors in the even places.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
-fn high_mul(x: __m512i, even: __m512i, odd: __m512i) -> __m512i {
+pub(super) fn high_mul(x: __m512i, even: __m512i, odd: __m512i) -> __m512i {
     let nudge = _mm512_set1_epi64(1 << 30);
     let a = _mm512_add_epi64(_mm512_mul_epi32(x, even), nudge);
     let b = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64::<32>(x), odd), nudge);
@@ -158,7 +158,7 @@ fn high_mul(x: __m512i, even: __m512i, odd: __m512i) -> __m512i {
 /// Right shifts, halves away from zero; no sum overflows, because scaled sums stay below 2^30.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
-fn shift_right(x: __m512i, shift: __m512i, half: __m512i, sign: __m512i) -> __m512i {
+pub(super) fn shift_right(x: __m512i, shift: __m512i, half: __m512i, sign: __m512i) -> __m512i {
     let nudged = _mm512_sub_epi32(_mm512_add_epi32(x, half), _mm512_srlv_epi32(x, sign));
     _mm512_srav_epi32(nudged, shift)
 }
