@@ -10,6 +10,7 @@ mod depthwise;
 mod fully_connected;
 mod int8;
 mod matrix;
+mod movement;
 mod patches;
 mod threads;
 mod workspace;
@@ -49,7 +50,7 @@ pub(crate) struct Row {
 }
 
 /// All families' rows. Of several rows of an operator the first that accepts a node counts.
-const FAMILIES: &[&[Row]] = &[conv::ROWS, depthwise::ROWS, fully_connected::ROWS, int8::ROWS];
+const FAMILIES: &[&[Row]] = &[conv::ROWS, depthwise::ROWS, fully_connected::ROWS, int8::ROWS, movement::ROWS];
 
 /// What is known of a node before it runs: all but shapes and values of computed tensors.
 pub(crate) struct Prepare<'a> {

@@ -44,18 +44,18 @@ fn fold<T: Element, A: Copy, R: Element>(
 }
 
 /// The way from an input to its reduction.
-struct Plan {
+pub(crate) struct Plan {
     /// Dimensions, neighbours that are reduced or kept alike merged into one: size and step in the output, 0 where
     /// the dimension is reduced.
     dims: Vec<(usize, usize)>,
     /// Elements of the output.
-    outputs: usize,
+    pub outputs: usize,
     /// Elements that go into one element of the output.
-    factor: usize,
+    pub factor: usize,
 }
 
 impl Plan {
-    fn new(shape: &[usize], axes: &[usize]) -> Self {
+    pub fn new(shape: &[usize], axes: &[usize]) -> Self {
         let (mut dims, mut outputs, mut factor) = (Vec::<(usize, usize)>::new(), 1, 1);
         for (axis, &size) in shape.iter().enumerate().rev() {
             let reduced = axes.contains(&axis);
@@ -73,7 +73,8 @@ impl Plan {
     }
 
     /// Calls `run(first input element, first output element, length, whether all go into one output)`.
-    fn visit(&self, mut run: impl FnMut(usize, usize, usize, bool)) {
+    #[inline(always)]
+    pub fn visit(&self, mut run: impl FnMut(usize, usize, usize, bool)) {
         let (&(len, step), outer) = self.dims.split_last().unwrap_or((&(1, 0), &[]));
         let rows: usize = outer.iter().map(|&(size, _)| size).product();
         if len == 0 {
@@ -122,7 +123,7 @@ fn quantized_mean<T: Stored>(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 }
 
 /// A multiplier divided by a number of elements.
-fn divided(multiplier: Multiplier, count: u64) -> Multiplier {
+pub(crate) fn divided(multiplier: Multiplier, count: u64) -> Multiplier {
     let shift = (63 - count.max(1).leading_zeros() as i32).min(32).min(31 + multiplier.exponent).max(0);
     let mantissa = (i64::from(multiplier.mantissa) << shift) / count.max(1) as i64;
     Multiplier { mantissa: mantissa as i32, exponent: multiplier.exponent - shift }

@@ -18,13 +18,13 @@ pub(super) const ROWS: &[Row] = &[
 
 /// How positions of the output map to the input.
 #[derive(Clone, Copy)]
-struct Mapping {
+pub(crate) struct Mapping {
     align_corners: bool,
     half_pixel: bool,
 }
 
 impl Mapping {
-    fn new(align_corners: bool, half_pixel: bool) -> Result<Self, KernelError> {
+    pub fn new(align_corners: bool, half_pixel: bool) -> Result<Self, KernelError> {
         if align_corners && half_pixel {
             return Err(refuse("align_corners", "set together with half_pixel_centers", "one of the two"));
         }
@@ -40,7 +40,7 @@ impl Mapping {
     }
 
     /// The nearest input index of each output index.
-    fn nearest(self, input: usize, output: usize) -> Vec<usize> {
+    pub fn nearest(self, input: usize, output: usize) -> Vec<usize> {
         let scale = self.scale(input, output);
         let offset = if self.half_pixel { 0.5 } else { 0.0 };
         let index = |o: usize| {

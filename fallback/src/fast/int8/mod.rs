@@ -7,11 +7,15 @@ mod binary;
 mod conv;
 mod dense;
 mod depthwise;
+mod pool;
+mod quantize;
 mod scheme;
 mod shares;
 mod table;
 mod weights;
 
+#[cfg(test)]
+mod shape_tests;
 #[cfg(test)]
 mod tests;
 
@@ -53,4 +57,8 @@ pub(super) const ROWS: &[Row] = &[
     Row { op: B::Add, prepare: binary::prepare },
     Row { op: B::Sub, prepare: binary::prepare },
     Row { op: B::Mul, prepare: binary::prepare },
+    Row { op: B::AveragePool2d, prepare: pool::prepare },
+    Row { op: B::MaxPool2d, prepare: pool::prepare },
+    Row { op: B::Mean, prepare: pool::prepare_mean },
+    Row { op: B::Quantize, prepare: quantize::prepare },
 ];

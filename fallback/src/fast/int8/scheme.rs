@@ -129,7 +129,7 @@ impl Scheme {
         // The zero point of what the product sees.
         let zero = if input.dtype == DType::Int8 { affine.zero + 128 } else { affine.zero };
         let depth_zero = i32::try_from(depth).ok()?.wrapping_mul(zero).wrapping_mul(weight_zero);
-        let mut largest = 0i64;
+        let mut largest = 0i128;
         let mut columns = Vec::with_capacity(channels);
         for channel in 0..channels {
             let factor = factors[if factors.len() == 1 { 0 } else { channel }];
@@ -140,16 +140,16 @@ impl Scheme {
                 magnitude += i64::from((weight - weight_zero).abs());
             }
             let own = bias.as_ref().map_or(0, |bias| bias[channel]);
-            largest = largest.max((magnitude * 255 + i64::from(own).abs()) << factor.exponent.max(0));
+            let sums = i128::from(magnitude) * 255 + i128::from(own).abs();
+            largest = largest.max(sums << factor.exponent.max(0));
             let bias = own.wrapping_sub(zero.wrapping_mul(sum)).wrapping_add(depth_zero);
             columns.push(Column { bias, mantissa: factor.mantissa, exponent: factor.exponent });
         }
         let small = largest < 1 << SUM_BITS;
-        let shifts_right = columns.iter().all(|column| column.exponent <= 0);
         let level = match rounding {
             Rounding::Once if small => Level::best(),
             Rounding::Once => return None,
-            Rounding::Twice if small && shifts_right => Level::best(),
+            Rounding::Twice if small => Level::best(),
             Rounding::Twice => Level::portable(),
         };
         let padding = affine.zero as u8;

@@ -8,7 +8,7 @@ use tflite_wgpu_model::{
 
 use crate::{Interpreter, Kernels, Model, Value, fast, kernels::Hybrid, simd::int8::Level};
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+pub(super) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// A linear congruential generator; each test starts its own.
 pub(super) struct Random(pub u64);

@@ -87,6 +87,17 @@ pub(super) fn depthwise(
     unsafe { of(panels, input, offsets, finish, out) }
 }
 
+/// Runs a closure, compiled for this level.
+pub(super) fn run<R>(level: Level, work: impl FnOnce() -> R) -> R {
+    #[target_feature(enable = "avx2")]
+    fn of<R>(work: impl FnOnce() -> R) -> R {
+        work()
+    }
+    assert!(level.0 == Kind::Avx2);
+    // SAFETY: the level exists only where the machine has these instructions.
+    unsafe { of(work) }
+}
+
 /// As [`super::finish_row`].
 pub(super) fn finish_row(level: Level, scales: &[Columns16], sums: &[i32], finish: &Finish, out: &mut [u8]) {
     #[target_feature(enable = "avx2")]

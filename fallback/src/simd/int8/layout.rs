@@ -116,6 +116,8 @@ pub(crate) struct Panel {
     pub lines: Vec<Line>,
     /// One per block.
     pub scales: Vec<Columns16>,
+    /// Whether some sums are shifted left.
+    pub left: bool,
 }
 
 impl Panel {
@@ -128,16 +130,19 @@ impl Panel {
         column: impl Fn(usize) -> Column,
     ) -> Self {
         let groups = depth.div_ceil(4);
+        let mut left = false;
         let mut lines = vec![Line::default(); groups * blocks];
         let mut scales = vec![Columns16::default(); blocks];
         for c in 0..columns {
             let (block, place) = order.place(blocks, c);
-            scales[block].set(place, column(c));
+            let column = column(c);
+            left |= column.exponent > 0;
+            scales[block].set(place, column);
             for k in 0..depth {
                 lines[k / 4 * blocks + block].0[order.byte(k % 4, place)] = weight(k, c);
             }
         }
-        Self { order, columns, blocks, groups, lines, scales }
+        Self { order, columns, blocks, groups, lines, scales, left }
     }
 }
 

@@ -79,6 +79,17 @@ impl Level {
         levels
     }
 
+    /// Runs a closure whose loops the compiler may turn into this level's vectors.
+    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Vnni => vnni::run(self, work),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => avx2::run(self, work),
+            Kind::Portable => work(),
+        }
+    }
+
     /// How the weights of a product lie.
     pub fn product_order(self, rounding: Rounding) -> Order {
         match (self.0, rounding) {

@@ -70,7 +70,7 @@ unsafe fn tile<const ROWS: usize, const BLOCKS: usize>(
         let mut scaled = [_mm512_setzero_si512(); 4];
         for (block, scales) in panel.scales.iter().take(BLOCKS).enumerate() {
             // SAFETY: the reference is to whole vectors.
-            scaled[block] = unsafe { rescale(sums[block], scales) };
+            scaled[block] = unsafe { rescale(sums[block], scales, panel.left) };
         }
         let stored = narrow(scaled, finish);
         let packed = match BLOCKS {
@@ -130,17 +130,19 @@ unsafe fn tile_sums<const ROWS: usize, const BLOCKS: usize>(
     sums
 }
 
-/// Sums times their factors, rounded twice: `portable::twice` without a left shift.
+/// Sums times their factors, rounded twice: `portable::twice` where no left shift overflows.
 ///
 /// # Safety
 /// The machine has the instructions.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
-unsafe fn rescale(sums: __m512i, scales: &Columns16) -> __m512i {
+unsafe fn rescale(sums: __m512i, scales: &Columns16, left: bool) -> __m512i {
     // SAFETY: each field is as large as a vector.
     let (mantissa, odd, shift, half, sign) = unsafe {
         (load(&scales.mantissa), load(&scales.odd), load(&scales.shift), load(&scales.half), load(&scales.sign))
     };
+    // SAFETY: as above.
+    let sums = if left { _mm512_sllv_epi32(sums, unsafe { load(&scales.left) }) } else { sums };
     let high = high_mul(sums, mantissa, odd);
     shift_right(high, shift, half, sign)
 }
@@ -271,8 +273,11 @@ unsafe fn depthwise_block(panel: &Panel, input: *const u8, offsets: &[usize], fi
             *sum = _mm512_dpbusd_epi32(*sum, x, weights(line));
         }
     }
+    let [s, t, u, v] = sums;
     // SAFETY: the machine has the instructions.
-    let scaled = unsafe { [rescale(sums[0], a), rescale(sums[1], b), rescale(sums[2], c), rescale(sums[3], d)] };
+    let scaled = unsafe {
+        [rescale(s, a, panel.left), rescale(t, b, panel.left), rescale(u, c, panel.left), rescale(v, d, panel.left)]
+    };
     let stored = narrow(scaled, finish);
     let mask = u64::MAX >> (64 - out.len().clamp(1, 64));
     // SAFETY: the mask leaves the elements of `out`.
@@ -284,6 +289,17 @@ unsafe fn depthwise_block(panel: &Panel, input: *const u8, offsets: &[usize], fi
 fn weights(line: &Line) -> __m512i {
     // SAFETY: a line is as large as a vector.
     unsafe { _mm512_loadu_si512(line.0.as_ptr().cast()) }
+}
+
+/// Runs a closure, compiled for this level.
+pub(super) fn run<R>(level: Level, work: impl FnOnce() -> R) -> R {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
+    fn of<R>(work: impl FnOnce() -> R) -> R {
+        work()
+    }
+    assert!(level.0 == Kind::Vnni);
+    // SAFETY: the level exists only where the machine has these instructions.
+    unsafe { of(work) }
 }
 
 /// As [`super::finish_row`].

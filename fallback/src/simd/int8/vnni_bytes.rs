@@ -67,6 +67,12 @@ pub(super) fn binary(level: Level, function: &Binary, a: &[u8], b: &[u8], out: &
     }
 }
 
+/// The factor ½.
+const HALF: Multiplier = Multiplier { mantissa: 1 << 30, exponent: 0 };
+/// Left shift of the operands of a sum, and of one that is halved at once.
+const BITS: u32 = SUM_BITS as u32;
+const HALVED: u32 = BITS - 1;
+
 /// A factor in vectors.
 #[derive(Clone, Copy)]
 struct Factor {
@@ -101,13 +107,15 @@ fn sum(function: &Binary, (left, right, subtract): (Addend, Addend, bool), a: &[
     let (factor_a, factor_b) = (Factor::new(left.factor), Factor::new(right.factor));
     let (zero_a, zero_b) = (_mm512_set1_epi32(left.zero), _mm512_set1_epi32(right.zero));
     let factor = Factor::new(function.factor);
-    const BITS: u32 = SUM_BITS as u32;
+    // The operand with the larger scale, or both, is halved, which needs no rounding.
+    let (half_a, half_b) = (left.factor == HALF, right.factor == HALF);
     for ((a, b), out) in a.chunks(64).zip(b.chunks(64)).zip(out.chunks_mut(64)) {
         let (a, b) = (widen(a, function.flip), widen(b, function.flip));
         let mut combined = [_mm512_setzero_si512(); 4];
         for (combined, (a, b)) in combined.iter_mut().zip(a.into_iter().zip(b)) {
-            let a = factor_a.apply(_mm512_slli_epi32::<BITS>(_mm512_sub_epi32(a, zero_a)));
-            let b = factor_b.apply(_mm512_slli_epi32::<BITS>(_mm512_sub_epi32(b, zero_b)));
+            let (a, b) = (_mm512_sub_epi32(a, zero_a), _mm512_sub_epi32(b, zero_b));
+            let a = if half_a { _mm512_slli_epi32::<HALVED>(a) } else { factor_a.apply(_mm512_slli_epi32::<BITS>(a)) };
+            let b = if half_b { _mm512_slli_epi32::<HALVED>(b) } else { factor_b.apply(_mm512_slli_epi32::<BITS>(b)) };
             let both = if subtract { _mm512_sub_epi32(a, b) } else { _mm512_add_epi32(a, b) };
             *combined = factor.apply(both);
         }
