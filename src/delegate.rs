@@ -13,7 +13,7 @@ use std::{
 use tflite_wgpu_fallback::{
     Delegate, DelegateError, DelegateFuture, Handle, Model, Partition, PartitionInput, PartitionIo, Value,
 };
-use tflite_wgpu_model::{BuiltinOperator, DType, Graph, SubgraphId, TensorId};
+use tflite_wgpu_model::{BuiltinOperator, DType, Graph, NodeId, SubgraphId, TensorId};
 
 pub use report::{Difference, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Validation};
 
@@ -23,7 +23,8 @@ use crate::{
     gpu::{DeviceOptions, Executable, GpuDevice, Memory},
     ops::Facts,
     options::{DelegateOptions, DeviceChoice, OnDeviceLost, OnMismatch},
-    partition, precision, probe,
+    partition::{self, Assignment},
+    precision, probe,
     region::Storage,
 };
 use handles::Handles;
@@ -39,6 +40,8 @@ pub struct GpuDelegate {
     /// Storage of every tensor, by subgraph.
     storages: Vec<Vec<Storage>>,
     parts: Vec<Part>,
+    /// Node sets of the first subgraph that a host has formed, instead of the partitioner's.
+    adopted: Option<Vec<Vec<NodeId>>>,
     buffers: HashMap<(SubgraphId, TensorId), BorderBuffer>,
     handles: Handles,
     report: Arc<Mutex<Report>>,
@@ -113,6 +116,7 @@ impl GpuDelegate {
             facts: Vec::new(),
             storages: Vec::new(),
             parts: Vec::new(),
+            adopted: None,
             buffers: HashMap::new(),
             handles: Handles::default(),
             executables: Executables::default(),
@@ -165,7 +169,7 @@ impl GpuDelegate {
         graph: &Graph,
         subgraph: SubgraphId,
         facts: &Facts,
-        assignment: &mut partition::Assignment,
+        assignment: &mut Assignment,
     ) {
         if device.summary.software {
             return partition::cost::leave_to_cpu(assignment);
@@ -177,15 +181,44 @@ impl GpuDelegate {
         }
     }
 
-    fn claim_subgraph(&mut self, model: &Model, subgraph: SubgraphId) -> Vec<Partition> {
+    /// Where the nodes of a subgraph would run: what [`Delegate::claim`] claims, and why it leaves the others.
+    pub fn assign(&self, model: &Model, subgraph: SubgraphId) -> Assignment {
+        let facts = annotate::annotate(model, subgraph, &|_| None).unwrap_or_default();
+        let graph = model.program().graph(subgraph);
+        graph.map(|graph| self.choose(graph, subgraph, &facts)).unwrap_or_default()
+    }
+
+    /// The nodes of sets, as a host has formed them, that a partition cannot have: what decides over their shapes would
+    /// be computed by the partition itself.
+    pub fn misfits(&self, model: &Model, subgraph: SubgraphId, sets: &[Vec<NodeId>]) -> Vec<NodeId> {
         let facts = annotate::annotate(model, subgraph, &|_| None).unwrap_or_default();
         let Some(graph) = model.program().graph(subgraph) else { return Vec::new() };
+        sets.iter().flat_map(|nodes| partition::unsteerable(graph, &facts, nodes)).collect()
+    }
+
+    /// Makes [`Delegate::claim`] claim these sets of nodes of the first subgraph. Their nodes must be of those that
+    /// [`GpuDelegate::assign`] gives to the GPU, each set convex and without [`GpuDelegate::misfits`].
+    pub fn adopt(&mut self, sets: Vec<Vec<NodeId>>) {
+        self.adopted = Some(sets);
+    }
+
+    fn choose(&self, graph: &Graph, subgraph: SubgraphId, facts: &Facts) -> Assignment {
         let max_bytes = self.device.as_ref().map_or(usize::MAX, |device| device.max_binding_bytes());
-        let mut assignment = partition::assign(graph, &facts, &self.options, max_bytes);
+        let mut assignment = partition::assign(graph, facts, &self.options, max_bytes);
         if self.options.device == DeviceChoice::Auto
             && let Some(device) = &self.device
         {
-            self.weigh(device, graph, subgraph, &facts, &mut assignment);
+            self.weigh(device, graph, subgraph, facts, &mut assignment);
+        }
+        assignment
+    }
+
+    fn claim_subgraph(&mut self, model: &Model, subgraph: SubgraphId) -> Vec<Partition> {
+        let facts = annotate::annotate(model, subgraph, &|_| None).unwrap_or_default();
+        let Some(graph) = model.program().graph(subgraph) else { return Vec::new() };
+        let mut assignment = self.choose(graph, subgraph, &facts);
+        if let Some(sets) = self.adopted.as_ref().filter(|_| subgraph == SubgraphId(0)) {
+            assignment.partitions = sets.clone();
         }
         let partitions = assignment
             .partitions

@@ -21,6 +21,7 @@ pub use delegate::{
 };
 pub use error::{At, Cause, Error, Operand, TensorAt};
 pub use fast::Kernels;
+pub use executor::{HostedOptions, HostedPartitions, OutputShapes};
 pub use interpreter::{Interpreter, InterpreterBuilder, SignatureRunner, TensorInfo};
 pub use model::{Model, is_interpreted};
 pub use node::{CustomKernel, run_node, run_subgraph};

@@ -56,6 +56,44 @@ fn steers<'a>(facts: &'a Facts, node: &'a Node) -> impl Iterator<Item = TensorId
     inputs.iter().filter_map(|&i| node.input(i)).filter(move |id| !known(id))
 }
 
+/// Nodes of a set whose steering values the set's own kernels compute: a partition with them could never be prepared.
+/// The partitions of [`super::assign`] have none; a host that forms larger ones has to leave such nodes out.
+pub fn unsteerable(graph: &Graph, facts: &Facts, nodes: &[NodeId]) -> Vec<NodeId> {
+    let inside = || nodes.iter().filter_map(|id| Some((*id, graph.nodes.get(id.index())?)));
+    let outputs =
+        |(_, node): (NodeId, &'_ Node)| node.outputs.iter().flatten().map(|id| id.index()).collect::<Vec<_>>();
+    let made: BTreeMap<usize, &Node> =
+        inside().flat_map(|(id, node)| outputs((id, node)).into_iter().map(move |output| (output, node))).collect();
+    inside()
+        .filter(|(_, node)| !follows_from_outside(graph, facts, &made, steers(facts, node)))
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// Whether values follow from those outside a set, by integers alone.
+fn follows_from_outside(
+    graph: &Graph,
+    facts: &Facts,
+    made: &BTreeMap<usize, &Node>,
+    values: impl Iterator<Item = TensorId>,
+) -> bool {
+    let mut open: Vec<TensorId> = values.collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        let known = facts.tensor(id).is_some_and(|tensor| tensor.constant.is_some());
+        let Some(node) = made.get(&id.index()).filter(|_| !known) else { continue };
+        if follows_from_shapes(node) || !seen.insert(id) {
+            continue;
+        }
+        let dtype = graph.tensors.get(id.index()).map(|tensor| tensor.dtype);
+        if !dtype.is_some_and(|dtype| dtype.is_integer() || dtype == DType::Bool) {
+            return false;
+        }
+        open.extend(node.inputs.iter().flatten());
+    }
+    true
+}
+
 /// Tensors from outside whose values a partition of these nodes must know when it is prepared.
 pub fn steering(graph: &Graph, facts: &Facts, nodes: &[NodeId]) -> Vec<TensorId> {
     let mut made: BTreeMap<TensorId, &Node> = BTreeMap::new();

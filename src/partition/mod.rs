@@ -4,7 +4,7 @@ pub mod cost;
 mod late;
 mod region;
 
-pub use late::steering;
+pub use late::{steering, unsteerable};
 pub use region::{RegionError, build};
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};

@@ -1,7 +1,8 @@
-//! Project tasks: `cargo xtask test`, `targets`, `docs`, `schema`.
+//! Project tasks: `cargo xtask test`, `targets`, `docs`, `schema`, `plugin`.
 
 mod apt;
 mod generate;
+mod plugin;
 mod process;
 mod targets;
 mod test;
@@ -9,6 +10,7 @@ mod workspace;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use workspace::Workspace;
 
@@ -32,6 +34,12 @@ enum Task {
         /// Android, macOS and iOS besides WebAssembly and Windows
         #[arg(long)]
         full: bool,
+    },
+    /// Build the delegate for the official runtimes
+    Plugin {
+        /// Folder for the library, its header and its pkg-config file; target/plugin-dist by default
+        #[arg(long)]
+        out: Option<PathBuf>,
     },
     /// Regenerate the generated documents
     Docs {
@@ -65,6 +73,10 @@ fn dispatch(task: Task) -> Result<bool> {
     match task {
         Task::Test { full } => test::run(&workspace, full, ci),
         Task::Targets { full } => targets::run(&workspace, full, ci),
+        Task::Plugin { out } => {
+            let out = out.unwrap_or_else(|| plugin::default_folder(&workspace));
+            plugin::run(&workspace, &out)
+        }
         Task::Docs { check } => generate::docs(&workspace, check),
         Task::Schema { check } => generate::schema(&workspace, check),
     }

@@ -5,6 +5,7 @@
 //! possible because no subgraph calls itself.
 
 mod control;
+mod hosted;
 mod partitions;
 mod resources;
 
@@ -25,6 +26,7 @@ use crate::{
     value::{Value, ValueError},
 };
 
+pub use hosted::{HostedOptions, HostedPartitions, OutputShapes};
 pub(crate) use partitions::Delegated;
 pub(crate) use resources::Resources;
 

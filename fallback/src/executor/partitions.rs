@@ -28,7 +28,7 @@ pub(crate) struct Delegated {
 /// What is known of a partition.
 #[derive(Clone, Default)]
 pub(crate) struct State {
-    prepared: Option<Prepared>,
+    pub(super) prepared: Option<Prepared>,
     /// Whether the CPU runs it from now on.
     off: bool,
 }
@@ -37,18 +37,18 @@ type TensorType = (DType, Vec<usize>);
 
 /// What the delegate said for certain shapes.
 #[derive(Clone)]
-struct Prepared {
+pub(crate) struct Prepared {
     /// Types, shapes and, of shape inputs, values.
-    inputs: Vec<(DType, Vec<usize>, Option<Shared>)>,
+    pub(super) inputs: Vec<(DType, Vec<usize>, Option<Shared>)>,
     /// Types and shapes of the outputs; `None` when it cannot run these shapes.
     outputs: Option<Vec<TensorType>>,
 }
 
 /// What is known of an input when a partition is prepared.
-struct Given<'a> {
-    dtype: DType,
-    shape: &'a [usize],
-    value: Option<&'a Shared>,
+pub(super) struct Given<'a> {
+    pub(super) dtype: DType,
+    pub(super) shape: &'a [usize],
+    pub(super) value: Option<&'a Shared>,
 }
 
 impl Prepared {
@@ -217,7 +217,7 @@ impl Executor {
         Ok(())
     }
 
-    fn prepare_for(
+    pub(super) fn prepare_for(
         &mut self,
         index: usize,
         partition: &Partition,

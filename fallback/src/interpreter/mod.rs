@@ -22,6 +22,7 @@ use crate::{
 
 pub use builder::InterpreterBuilder;
 use entry::Entry;
+pub(crate) use invoke::block_on;
 pub use signature::SignatureRunner;
 
 /// What is known of an input or output.
