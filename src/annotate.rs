@@ -4,7 +4,7 @@ use crate::constant::Constant;
 
 use tflite_wgpu_fallback::{Model, Value, run_node};
 use tflite_wgpu_model::{
-    BuiltinOperator, DType, Data, Graph, Node, NodeId, SubgraphId, TensorId,
+    BuiltinOperator, DType, Data, Graph, Node, NodeId, Op, QuantKind, SubgraphId, TensorId,
     infer::{self, Inputs},
 };
 
@@ -25,6 +25,10 @@ pub fn annotate(model: &Model, subgraph: SubgraphId, shapes: &dyn Fn(TensorId) -
             Data::Computed if graph.inputs.contains(&id) => Some(shapes(id).unwrap_or_else(|| tensor.dims.clone())),
             Data::Computed => None,
         };
+        if let Some(floats) = constant.as_ref().and_then(|constant| blockwise_weights(graph, id, constant)) {
+            facts.tensors.push(TensorFacts { dtype: DType::Float32, dims, constant: Some(floats), quant: None });
+            continue;
+        }
         let constant = constant.or_else(|| without_elements(tensor.dtype, dims.as_deref()));
         facts.tensors.push(TensorFacts { dtype: tensor.dtype, dims, constant, quant: tensor.quant.clone() });
     }
@@ -32,6 +36,23 @@ pub fn annotate(model: &Model, subgraph: SubgraphId, shapes: &dyn Fn(TensorId) -
         propagate(graph, node, &mut facts);
     }
     Some(facts)
+}
+
+/// The real values of weights whose scales belong to blocks, which no kernel knows; `None` for all other constants.
+fn blockwise_weights(graph: &Graph, id: TensorId, constant: &Constant) -> Option<Constant> {
+    let quant = graph.tensors.get(id.index())?.quant.as_ref()?;
+    let QuantKind::Blockwise { scales, .. } = quant.kind else { return None };
+    let mut readers = graph.nodes.iter().filter(|node| node.inputs.contains(&Some(id))).peekable();
+    // Any FLOAT32 tensor does as the type of the result.
+    let output = readers.peek()?.output(0);
+    let weighs = |node: &Node| node.op.builtin() == BuiltinOperator::FullyConnected && node.input(1) == Some(id);
+    if !readers.all(weighs) || graph.tensors.get(scales.index())?.constant().is_none() {
+        return None;
+    }
+    let (inputs, outputs) = (vec![Some(id)], vec![output]);
+    let node = Node { op: Op::Dequantize, version: 1, inputs, outputs, intermediates: Vec::new() };
+    let values = run_node(&node, &graph.tensors, &[Some(&**constant)]).ok()?;
+    values.into_iter().next().filter(|value| value.dtype() == DType::Float32).map(Constant::from)
 }
 
 /// Facts anew for the outputs of `nodes`, after the shapes of `inputs` have changed.

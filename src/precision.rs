@@ -39,7 +39,23 @@ pub fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool)
         fine.extend(fine_inputs(node, &fine));
     }
     fine.iter().for_each(|id| widen(&mut storages, id));
+    feeds_integers(graph).iter().for_each(|id| widen(&mut storages, id));
     storages
+}
+
+/// What integers are made of that nodes compute with: there a half's rounding becomes a whole step, and goes on. Integers
+/// that only leave the graph may be a step apart.
+fn feeds_integers(graph: &Graph) -> HashSet<TensorId> {
+    let read: HashSet<TensorId> = graph.nodes.iter().flat_map(|node| node.inputs.iter().copied().flatten()).collect();
+    let mut feeding = HashSet::new();
+    for node in graph.nodes.iter().rev() {
+        let mut outputs = node.outputs.iter().flatten();
+        let quantises = node.op.builtin() == BuiltinOperator::Quantize;
+        if outputs.any(|id| feeding.contains(id) || (quantises && read.contains(id))) {
+            feeding.extend(node.inputs.iter().copied().flatten());
+        }
+    }
+    feeding
 }
 
 /// Inputs of a node in which zero and the smallest halves must differ: those of functions that are steep at zero, and what
@@ -165,6 +181,22 @@ mod tests {
         for id in [x, center, y] {
             assert_eq!(of(id), Some(Storage::F16), "{id}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn what_becomes_integers_that_are_computed_with_is_exact() -> Result<(), Box<dyn std::error::Error>> {
+        let quantised = |reader: bool| {
+            let mut graph = GraphBuilder::new();
+            let x = graph.input("x", F, &[1, 8]);
+            let y = graph.op(Op::Relu, &[Some(x)], &[("y", F, &[1, 8])]);
+            let z = graph.op(Op::Quantize, &[Some(y)], &[("z", DType::Int8, &[1, 8])]);
+            let w = reader.then(|| graph.op(Op::Dequantize, &[Some(z)], &[("w", F, &[1, 8])]));
+            graph.output(w.unwrap_or(z));
+            storages(graph, false)
+        };
+        assert_eq!(quantised(true)?, [Storage::F32, Storage::F32, Storage::I32, Storage::F16]);
+        assert_eq!(quantised(false)?, [Storage::F16, Storage::F16, Storage::I32]);
         Ok(())
     }
 

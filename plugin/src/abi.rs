@@ -24,6 +24,8 @@ pub const DYNAMIC: c_int = 4;
 pub const NO_QUANTIZATION: c_int = 0;
 /// `TfLiteQuantizationType`: scales and zero points per tensor or per channel.
 pub const AFFINE_QUANTIZATION: c_int = 1;
+/// `TfLiteQuantizationType`: scales of blocks, in a tensor of their own.
+pub const BLOCKWISE_QUANTIZATION: c_int = 2;
 
 /// An omitted tensor.
 pub const OPTIONAL_TENSOR: c_int = -1;
@@ -56,6 +58,16 @@ pub struct FloatArray {
 pub struct AffineQuantization {
     pub scale: *mut FloatArray,
     pub zero_point: *mut IntArray,
+    pub quantized_dimension: c_int,
+}
+
+/// `TfLiteBlockwiseQuantization` (1.4 and later); scales and zero points are tensors, −1 for none.
+#[repr(C)]
+#[allow(missing_docs, reason = "the names are TFLite's")]
+pub struct BlockwiseQuantization {
+    pub scale: c_int,
+    pub zero_point: c_int,
+    pub blocksize: c_int,
     pub quantized_dimension: c_int,
 }
 
@@ -181,6 +193,7 @@ pub struct Delegate {
 const _: () = {
     use std::mem::{offset_of, size_of};
     assert!(size_of::<AffineQuantization>() == 24 && offset_of!(AffineQuantization, quantized_dimension) == 16);
+    assert!(size_of::<BlockwiseQuantization>() == 16 && offset_of!(BlockwiseQuantization, blocksize) == 8);
     assert!(size_of::<Tensor>() == 112);
     assert!(offset_of!(Tensor, data) == 8 && offset_of!(Tensor, dims) == 16 && offset_of!(Tensor, scale) == 24);
     assert!(offset_of!(Tensor, zero_point) == 28 && offset_of!(Tensor, allocation_type) == 32);

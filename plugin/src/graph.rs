@@ -137,7 +137,8 @@ fn read_quantization(tensor: &abi::Tensor) -> Result<Option<Quant>, String> {
     let affine = match tensor.quantization_type {
         abi::NO_QUANTIZATION => return Ok(None),
         abi::AFFINE_QUANTIZATION => tensor.quantization_params.cast::<abi::AffineQuantization>(),
-        other => return Err(format!("has quantization of type {other}, expected none or affine")),
+        abi::BLOCKWISE_QUANTIZATION => return read_blocks(tensor).map(Some),
+        other => return Err(format!("has quantization of type {other}, expected none, affine or blockwise")),
     };
     // SAFETY: of this type the parameters are NULL or an affine structure of the host, whose arrays are copied here.
     let (scale, zero_points, axis) = unsafe {
@@ -156,6 +157,20 @@ fn read_quantization(tensor: &abi::Tensor) -> Result<Option<Quant>, String> {
     };
     let axis = usize::try_from(axis).map_err(|_| format!("is quantized along axis {axis}"))?;
     Ok(Some(Quant { min: Vec::new(), max: Vec::new(), kind: QuantKind::Affine { scale, zero_point, axis } }))
+}
+
+fn read_blocks(tensor: &abi::Tensor) -> Result<Quant, String> {
+    // SAFETY: of this type the parameters are NULL or a blockwise structure of the host.
+    let blocks = unsafe { tensor.quantization_params.cast::<abi::BlockwiseQuantization>().as_ref() };
+    let blocks = blocks.ok_or("has blocks without scales")?;
+    let damaged = |_| format!("has blocks of {} along axis {}", blocks.blocksize, blocks.quantized_dimension);
+    let kind = QuantKind::Blockwise {
+        scales: u32::try_from(blocks.scale).map(TensorId).map_err(damaged)?,
+        zero_points: u32::try_from(blocks.zero_point).map(TensorId).ok(),
+        block_size: usize::try_from(blocks.blocksize).map_err(damaged)?,
+        axis: usize::try_from(blocks.quantized_dimension).map_err(damaged)?,
+    };
+    Ok(Quant { min: Vec::new(), max: Vec::new(), kind })
 }
 
 /// `TfLiteDimensionMetadata`.

@@ -152,7 +152,9 @@ impl Partition {
         };
         // The host may call back while it resizes, so nothing is locked here.
         for (number, _, _, dims, _) in &found {
-            if shape_of(host, *number)? != *dims {
+            // A dynamic tensor has no memory before it gets its size.
+            let empty = host.tensor(*number).is_some_and(|t| t.allocation_type == abi::DYNAMIC && t.data.is_null());
+            if empty || shape_of(host, *number)? != *dims {
                 host.resize(*number, dims)?;
             }
         }
