@@ -20,8 +20,8 @@ pub use delegate::{
     Delegate, DelegateError, DelegateFuture, Fallback, Handle, Input, Partition, PartitionInput, PartitionIo,
 };
 pub use error::{At, Cause, Error, Operand, TensorAt};
-pub use fast::Kernels;
 pub use executor::{HostedOptions, HostedPartitions, OutputShapes};
+pub use fast::Kernels;
 pub use interpreter::{Interpreter, InterpreterBuilder, SignatureRunner, TensorInfo};
 pub use model::{Model, is_interpreted};
 pub use node::{CustomKernel, run_node, run_subgraph};

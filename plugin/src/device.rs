@@ -49,8 +49,9 @@ fn watch_for_the_end() {
         ENDING.store(true, Ordering::Relaxed);
     }
     static ONCE: std::sync::Once = std::sync::Once::new();
-    // SAFETY: the function stays mapped (the library is linked so that it is never unloaded) and only sets a flag.
     ONCE.call_once(|| {
+        // SAFETY: the function stays mapped, because the library is never unloaded, and only sets a flag. Without room for
+        // it the flag stays down, as in a process that lives on.
         let _ = unsafe { libc::atexit(ending) };
     });
 }

@@ -108,6 +108,9 @@ fn stand_in(tensor: &abi::Tensor) -> Tensor {
 
 fn read_tensor(tensor: &abi::Tensor) -> Result<Tensor, String> {
     let dtype = types::dtype(tensor.dtype).ok_or_else(|| format!("has type number {}", tensor.dtype))?;
+    if matches!(dtype, DType::String | DType::Resource | DType::Variant) {
+        return Err(format!("has type {dtype}, which only the host knows"));
+    }
     let dims = tensor.shape().filter(|dims| dims.len() <= 8).ok_or("has a shape that is none")?;
     let signature = tensor.signature();
     let shape = if signature.len() == dims.len() {

@@ -12,11 +12,12 @@ use crate::{
     content::Content,
     delegate::{Delegate, DelegateError, Fallback, Partition},
     error::Error,
+    fast::{Kernels, Workspace},
     interpreter::block_on,
     kernels::Hybrid,
     memory::Memory,
     model::Model,
-    node::Kernel,
+    node::{Kernel, NodeState},
     value::Value,
 };
 
@@ -74,6 +75,7 @@ impl HostedPartitions {
                 hybrid: Hybrid::default(),
                 max_loop_iterations: 0,
                 preserve_all_tensors: false,
+                kernels: Kernels::default(),
             },
             memory: Memory::new(options.memory_limit_bytes),
             plans: Vec::new(),
@@ -82,6 +84,8 @@ impl HostedPartitions {
             partitions: partitions.into(),
             delegated: Some(delegated),
             fallbacks: Vec::new(),
+            workspace: Workspace::default(),
+            states: vec![graph.nodes.iter().map(|_| NodeState::default()).collect()],
         };
         Ok(Self { executor, plan: Arc::new(plan) })
     }

@@ -3,6 +3,7 @@
 mod lavapipe;
 mod legs;
 mod report;
+mod runtimes;
 mod swiftshader;
 mod tally;
 
@@ -23,6 +24,7 @@ const PACKAGES: [&str; 3] = ["libvulkan1", "mesa-vulkan-drivers", "python3-venv"
 pub fn run(workspace: &Workspace, full: bool, ci: bool) -> Result<bool> {
     let apt = Apt::detect();
     apt.provide(&PACKAGES);
+    runtimes::provide(&workspace.target_dir);
     let facts = Facts {
         full,
         require_adapter: ci || std::env::var_os("TFLITE_WGPU_REQUIRE_GPU").is_some(),

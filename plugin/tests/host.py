@@ -1,0 +1,98 @@
+"""One scenario inside an official runtime; the last line of standard output is JSON.
+
+    host.py run LIBRARY MODEL FOLDER [--shape 2,8,8,1]… [--plain] [key=value]…
+    host.py compiled FOLDER_OF_LIBRARY MODEL FOLDER [gpu|gpu+cpu]
+    host.py refuse LIBRARY [key=value]…
+
+`run` reads FOLDER/in_K.bin for every --shape (the model's own shape without one), resizes, invokes, and writes
+FOLDER/out_K.bin of the last one. Values are float32.
+"""
+import importlib
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+
+def runtime():
+    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    sys.exit("no runtime in this environment")
+
+
+def options(words):
+    return dict(word.split("=", 1) for word in words)
+
+
+def run(library, model, folder, shapes, plain, words):
+    tflite = runtime()
+    delegates = [] if plain else [tflite.load_delegate(library, options(words))]
+    interpreter = tflite.Interpreter(model_path=model, experimental_delegates=delegates)
+    operators = [details["op_name"] for details in interpreter._get_ops_details()]
+    shapes = shapes or [tuple(interpreter.get_input_details()[0]["shape"])]
+    results = []
+    for number, shape in enumerate(shapes):
+        index = interpreter.get_input_details()[0]["index"]
+        interpreter.resize_tensor_input(index, shape)
+        interpreter.allocate_tensors()
+        values = np.fromfile(folder / f"in_{number}.bin", np.float32).reshape(shape)
+        for _ in range(2):
+            interpreter.set_tensor(index, values)
+            interpreter.invoke()
+        results = [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
+        for place, result in enumerate(results):
+            result.tofile(folder / f"out_{number}_{place}.bin")
+    return {"operators": operators, "shapes": [list(result.shape) for result in results]}
+
+
+def compiled(folder_of_library, model, folder, accelerators):
+    from ai_edge_litert.compiled_model import CompiledModel
+    from ai_edge_litert.environment import Environment
+    from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+
+    wanted = HardwareAccelerator.GPU
+    if accelerators == "gpu+cpu":
+        wanted |= HardwareAccelerator.CPU
+    environment = Environment.create(runtime_path=folder_of_library)
+    made = CompiledModel.from_file(model, hardware_accel=wanted, environment=environment)
+    inputs, outputs = made.create_input_buffers(0), made.create_output_buffers(0)
+    inputs[0].write(np.fromfile(folder / "in_0.bin", np.float32))
+    made.run_by_index(0, inputs, outputs)
+    count = made.get_output_buffer_requirements(0, 0)["buffer_size"] // 4
+    np.asarray(outputs[0].read(count, np.float32)).tofile(folder / "out_0_0.bin")
+    return {"count": count}
+
+
+def refuse(library, words):
+    tflite = runtime()
+    try:
+        tflite.load_delegate(library, options(words))
+    except ValueError as error:
+        return {"message": str(error)}
+    return {"message": None}
+
+
+def main(words):
+    shapes, plain, rest = [], False, []
+    words = iter(words)
+    for word in words:
+        if word == "--shape":
+            shapes.append(tuple(int(size) for size in next(words).split(",")))
+        elif word == "--plain":
+            plain = True
+        else:
+            rest.append(word)
+    if rest[0] == "run":
+        answer = run(rest[1], rest[2], pathlib.Path(rest[3]), shapes, plain, rest[4:])
+    elif rest[0] == "compiled":
+        answer = compiled(rest[1], rest[2], pathlib.Path(rest[3]), rest[4])
+    else:
+        answer = refuse(rest[1], rest[2:])
+    print(json.dumps(answer), flush=True)
+
+
+main(sys.argv[1:])
