@@ -259,6 +259,18 @@ pub enum Error {
     WouldBlock,
 }
 
+/// Longest part of a message: a file can make a list of numbers as long as itself.
+const LONGEST_PART: usize = 400;
+
+/// A part of a message that may be long, cut to a length that can be read.
+pub(crate) fn clipped(mut text: String) -> String {
+    if text.len() > LONGEST_PART {
+        text.truncate(text.floor_char_boundary(LONGEST_PART));
+        text.push('…');
+    }
+    text
+}
+
 impl From<tflite_wgpu_model::Error> for Error {
     fn from(error: tflite_wgpu_model::Error) -> Self {
         Self::Read(Arc::new(error))

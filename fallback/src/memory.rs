@@ -127,6 +127,7 @@ impl Memory {
     fn find(&mut self, dtype: DType, shape: &[usize]) -> Result<Value, MemoryError> {
         let needed = Value::bytes_of(dtype, shape).map_err(MemoryError::Value)?;
         self.check(needed)?;
+        self.check_extent(dtype, shape)?;
         let fits = |value: &Value| (needed..=needed.saturating_mul(2).max(256)).contains(&value.capacity());
         let best = self.pool.iter().enumerate().filter(|(_, v)| fits(v)).min_by_key(|(_, v)| v.capacity());
         let value = match best.map(|(i, _)| i) {
@@ -143,6 +144,7 @@ impl Memory {
     pub(crate) fn hold(&self, value: Value) -> Result<Shared, MemoryError> {
         let bytes = value.heap_bytes();
         self.check(bytes)?;
+        self.check_extent(value.dtype(), value.shape())?;
         self.used.fetch_add(bytes, Ordering::Relaxed);
         let counted = Counted { bytes, used: Some(Arc::clone(&self.used)) };
         Ok(Shared(Arc::new(Held { value, counted })))
@@ -178,6 +180,13 @@ impl Memory {
         self.pool.clear();
     }
 
+    /// Whether a value without elements has dimensions that nothing else could have.
+    fn check_extent(&self, dtype: DType, shape: &[usize]) -> Result<(), MemoryError> {
+        let extent = Value::extent_bytes(dtype, shape).map_err(MemoryError::Value)?;
+        let too_large = || MemoryError::Value(ValueError::TooLarge(shape.to_vec()));
+        if shape.contains(&0) && extent > self.limit { Err(too_large()) } else { Ok(()) }
+    }
+
     /// Whether `needed` more bytes may be taken; what waits for reuse does not count.
     fn check(&self, needed: usize) -> Result<(), MemoryError> {
         let used = self.used();
@@ -206,6 +215,17 @@ mod tests {
         assert_eq!(memory.used(), 0);
         let again = memory.allocate(DType::Int32, &[19])?;
         assert_eq!((again.len(), memory.pool.len()), (19, 0), "memory is reused");
+        Ok(())
+    }
+
+    #[test]
+    fn dimensions_beside_a_zero_are_limited_too() -> Result<(), MemoryError> {
+        let mut memory = Memory::new(100);
+        memory.allocate(DType::Int8, &[0, 100])?;
+        let too_large = memory.allocate(DType::Int8, &[0, 101]);
+        assert!(matches!(too_large, Err(MemoryError::Value(ValueError::TooLarge(_)))));
+        let value = Value::zeros(DType::Int8, &[1 << 31, 0]).map_err(MemoryError::Value)?;
+        assert!(memory.hold(value).is_err());
         Ok(())
     }
 

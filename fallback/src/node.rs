@@ -8,7 +8,7 @@ use tflite_wgpu_model::{
 };
 
 use crate::{
-    error::{At, Error, Operand, TensorAt},
+    error::{At, Error, Operand, TensorAt, clipped},
     fast::{FastKernel, Ran, Scratch, Workspace},
     kernels::{self, Eval, EvalCtx, EvalEnv, KernelError},
     memory::MemoryError,
@@ -192,7 +192,7 @@ impl Evaluation<'_> {
 
     fn shape_error(&self, error: InferError) -> Error {
         let operand = error.input.map(|i| self.input_operand(i));
-        Error::Shape { at: self.at(), operand, found: error.found, expected: error.expected }
+        Error::Shape { at: self.at(), operand, found: clipped(error.found), expected: clipped(error.expected) }
     }
 
     fn kernel_error(&self, error: KernelError) -> Error {
@@ -204,7 +204,9 @@ impl Evaluation<'_> {
                 let tensor = self.node.output(output).and_then(|id| self.env.tensors.get(id.index()));
                 Error::Operand { at, operand: Operand::output(output, tensor), error }
             }
-            KernelError::Unsupported { what, found, expected } => Error::Attribute { at, what, found, expected },
+            KernelError::Unsupported { what, found, expected } => {
+                Error::Attribute { at, what, found: clipped(found), expected: clipped(expected) }
+            }
         }
     }
 }

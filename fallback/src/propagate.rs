@@ -4,12 +4,12 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use tflite_wgpu_model::{
-    DType, Data, Graph, Node, NodeId, Op, SubgraphId, TensorId, element_count,
+    DType, Data, Graph, Node, NodeId, Op, SubgraphId, TensorId,
     infer::{self, InferError, Inputs},
 };
 
 use crate::{
-    error::{At, Error, Operand},
+    error::{At, Error, Operand, clipped},
     memory::Shared,
     model::{Call, Model, callees, has_side_effect, is_interpreted},
     node::{file_shape, run_node},
@@ -18,6 +18,12 @@ use crate::{
 
 /// Values of more elements are not computed ahead of time.
 const MAX_ELEMENTS: usize = 1024;
+
+/// Whether a value of this shape is worth computing ahead of time; one without elements must not be large otherwise.
+fn is_small(shape: &[usize]) -> bool {
+    let count = shape.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim.max(1)));
+    count.is_some_and(|count| count <= MAX_ELEMENTS)
+}
 /// Nodes that are looked at before everything else is left unknown: subgraphs that call subgraphs multiply.
 const MAX_VISITS: usize = 200_000;
 
@@ -99,8 +105,8 @@ impl<'a> Propagation<'a> {
         let error = |error: InferError| Error::Shape {
             at: At { subgraph: id, node: Some(n), op: node.op.name().into() },
             operand: error.input.map(|i| Operand::input(i, given.tensor(i))),
-            found: error.found,
-            expected: error.expected,
+            found: clipped(error.found),
+            expected: clipped(error.expected),
         };
         let shapes = infer::infer(node, &given).map_err(error)?;
         if let Some(values) = fold(&given, &shapes) {
@@ -184,7 +190,7 @@ impl Given<'_> {
     /// The value of input `i`, if it is known and small.
     fn value(&self, i: usize) -> Option<Shared> {
         let known = self.known(i)?;
-        let small = element_count(known.shape.as_ref()?).is_some_and(|count| count <= MAX_ELEMENTS);
+        let small = is_small(known.shape.as_ref()?);
         if known.value.is_some() || !small {
             return known.value.clone();
         }
@@ -222,9 +228,7 @@ fn fold(given: &Given<'_>, shapes: &[Option<Vec<usize>>]) -> Option<Vec<Known>> 
     if let Op::Shape(_) | Op::Rank = node.op {
         return shape_value(given).map(|value| vec![Known::valued(value)]);
     }
-    let small = |shape: &Option<Vec<usize>>| {
-        shape.as_ref().and_then(|shape| element_count(shape)).is_some_and(|count| count <= MAX_ELEMENTS)
-    };
+    let small = |shape: &Option<Vec<usize>>| shape.as_deref().is_some_and(is_small);
     let pure = !has_side_effect(node) && callees(node).is_empty();
     if !pure || node.inputs.is_empty() || !shapes.iter().all(small) {
         return None;

@@ -187,6 +187,19 @@ impl Value {
         bytes.filter(|&n| n <= isize::MAX as usize / 2).ok_or_else(|| ValueError::TooLarge(shape.to_vec()))
     }
 
+    /// Bytes that a value would take if none of its dimensions were 0. A kernel may list the indices of each dimension
+    /// although there are no elements, so that a limit on memory has to look at this, too.
+    ///
+    /// # Errors
+    /// [`ValueError::TooLarge`] when the size overflows.
+    pub(crate) fn extent_bytes(dtype: DType, shape: &[usize]) -> Result<usize, ValueError> {
+        if !shape.contains(&0) {
+            return Self::bytes_of(dtype, shape);
+        }
+        let dims: Vec<usize> = shape.iter().map(|&dim| dim.max(1)).collect();
+        Self::bytes_of(dtype, &dims).map_err(|_| ValueError::TooLarge(shape.to_vec()))
+    }
+
     /// Gives the value another type and shape; elements become zero. Memory is reused where it suffices.
     ///
     /// # Errors

@@ -225,7 +225,7 @@ impl<'a> EvalCtx<'a> {
         let value = self.output_value(i)?;
         let dtype = value.dtype();
         let error = |error| KernelError::Output { output: i, error };
-        let bytes = Value::bytes_of(dtype, shape).map_err(error)?;
+        let bytes = Value::extent_bytes(dtype, shape).map_err(error)?;
         if limit.is_some_and(|limit| bytes > limit) {
             return Err(error(ValueError::TooLarge(shape.to_vec())));
         }

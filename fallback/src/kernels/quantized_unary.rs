@@ -223,7 +223,8 @@ fn sigmoid_scale(scale: f32, tanh: bool) -> (i64, u32) {
         shift += 1;
         factor *= 2.0;
     }
-    (factor as i64, shift)
+    // Beyond this every input but 0 is at an end of the table.
+    (factor.min((1u64 << 40) as f64) as i64, shift)
 }
 
 /// The logistic function at 0, 1/24, 2/24 … in units of 2^−16, as TFLite has it.

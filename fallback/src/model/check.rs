@@ -2,8 +2,11 @@
 
 use tflite_wgpu_model::{Graph, Node, NodeId, Program, SubgraphId, TensorId};
 
-use super::calls::{Call, callees};
-use crate::error::Error;
+use super::{
+    calls::{Call, callees},
+    quant,
+};
+use crate::error::{Error, TensorAt};
 
 /// Subgraphs that may be nested; each takes stack.
 const MAX_DEPTH: usize = 64;
@@ -20,6 +23,7 @@ pub(super) fn check(program: &Program) -> Result<(), Error> {
         for (n, node) in graph.nodes.iter().enumerate() {
             check_node(program, id, graph, NodeId::from_index(n), node)?;
         }
+        check_quantisation(id, graph)?;
     }
     for signature in &program.signatures {
         let place = format!("signature {:?}", signature.key);
@@ -30,6 +34,21 @@ pub(super) fn check(program: &Program) -> Result<(), Error> {
         tensors(graph, &place, "output", signature.outputs.iter().map(|t| t.tensor))?;
     }
     check_depth(program)
+}
+
+/// The quantisation of every tensor that something uses.
+fn check_quantisation(id: SubgraphId, graph: &Graph) -> Result<(), Error> {
+    let of_nodes =
+        graph.nodes.iter().flat_map(|node| node.inputs.iter().chain(&node.outputs).chain(&node.intermediates));
+    let mut used = vec![false; graph.tensors.len()];
+    for tensor in of_nodes.flatten().chain(&graph.inputs).chain(&graph.outputs) {
+        used.get_mut(tensor.index()).into_iter().for_each(|used| *used = true);
+    }
+    for (t, tensor) in graph.tensors.iter().enumerate().filter(|(t, tensor)| used[*t] && tensor.quant.is_some()) {
+        let place = TensorAt::new(id, TensorId::from_index(t), Some(tensor)).to_string();
+        quant::check(&place, tensor, graph.tensors.len())?;
+    }
+    Ok(())
 }
 
 fn beyond(place: &str, what: &str, index: impl std::fmt::Display, count: usize) -> Error {

@@ -3,6 +3,7 @@
 mod calls;
 mod check;
 mod folded;
+mod quant;
 mod sparse;
 
 use std::{
@@ -10,20 +11,29 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use tflite_wgpu_model::{Bytes, Graph, NodeId, Program, SubgraphId, TensorId};
+use tflite_wgpu_model::{Bytes, Graph, NodeId, Program, SubgraphId, Tensor, TensorId};
 
 use crate::{
     error::{Error, TensorAt},
     fast::{self, FastKernel},
     kernels::Hybrid,
     memory::Shared,
-    value::Value,
+    value::{Value, ValueError},
 };
 
 use folded::Folded;
 
 pub use calls::is_interpreted;
 pub(crate) use calls::{Call, callees, has_side_effect, is_resource};
+
+/// Bytes that a constant without elements may have but for its dimensions of 0.
+const MAX_EMPTY_EXTENT: usize = 1 << 28;
+
+/// Whether a constant has no elements but dimensions that no file explains.
+fn is_endless(data: &Tensor) -> bool {
+    data.dims.contains(&0)
+        && Value::extent_bytes(data.dtype, &data.dims).map_or(true, |extent| extent > MAX_EMPTY_EXTENT)
+}
 
 /// A program and its constants in memory; a clone shares both.
 ///
@@ -47,8 +57,8 @@ impl Model {
     /// Checks a program and shares it.
     ///
     /// # Errors
-    /// [`Error::Program`] when an index points beyond its list, a node does not fit the subgraph that it calls, or a
-    /// subgraph calls itself.
+    /// [`Error::Program`] when an index points beyond its list, a node does not fit the subgraph that it calls, a
+    /// subgraph calls itself, or the quantisation of a tensor in use is none: a scale of 0, a zero point beyond its type.
     pub fn new(program: Program) -> Result<Self, Error> {
         check::check(&program)?;
         let cells = |graph: &Graph| graph.tensors.iter().map(|_| OnceLock::new()).collect();
@@ -141,6 +151,7 @@ impl Model {
         let bytes = data.constant()?;
         Some(move || {
             let value = match &data.sparsity {
+                _ if is_endless(data) => Err(ValueError::TooLarge(data.dims.clone())),
                 Some(sparsity) => sparse::densify(data.dtype, &data.dims, sparsity, bytes),
                 None => Value::from_constant(data.dtype, &data.dims, bytes),
             };

@@ -6,6 +6,10 @@ use crate::value::{Value, ValueError};
 
 /// A dense form beyond this is taken for a damaged file.
 const MAX_DENSE_BYTES: usize = 1 << 31;
+/// So is one beyond so many bytes for each byte that is stored, indices included; the sparsest weights have some 50.
+const MAX_EXPANSION: usize = 4096;
+/// A dense form that is always allowed.
+const SMALL_DENSE_BYTES: usize = 1 << 20;
 
 /// Walks the stored dimensions and notes where each stored element belongs.
 struct Walk<'a> {
@@ -23,7 +27,7 @@ struct Walk<'a> {
 pub(super) fn densify(dtype: DType, dims: &[usize], sparsity: &Sparsity, bytes: &Bytes) -> Result<Value, ValueError> {
     let damaged = || ValueError::Size { found: bytes.len(), expected: 0 };
     let bits = dtype.bits().ok_or(ValueError::Type { found: dtype, expected: DType::Float32 })?;
-    if Value::bytes_of(dtype, dims)? > MAX_DENSE_BYTES {
+    if Value::extent_bytes(dtype, dims)? > limit(sparsity, bytes.len()) {
         return Err(ValueError::TooLarge(dims.to_vec()));
     }
     let stored = bytes.len().checked_mul(8).ok_or_else(damaged)? / bits;
@@ -38,6 +42,16 @@ pub(super) fn densify(dtype: DType, dims: &[usize], sparsity: &Sparsity, bytes: 
         dense.bytes_mut().get_mut(to * size..(to + 1) * size).ok_or_else(damaged)?.copy_from_slice(element);
     }
     Ok(dense)
+}
+
+/// Bytes that the dense form of so many stored ones may have.
+fn limit(sparsity: &Sparsity, stored: usize) -> usize {
+    let indices = sparsity.dimensions.iter().map(|dimension| match dimension {
+        SparsityDimension::Dense { .. } => 1,
+        SparsityDimension::Csr { segments, indices } => segments.len().saturating_add(indices.len()),
+    });
+    let known = indices.fold(stored, usize::saturating_add);
+    known.saturating_mul(MAX_EXPANSION).clamp(SMALL_DENSE_BYTES, MAX_DENSE_BYTES)
 }
 
 fn levels(rank: usize, sparsity: &Sparsity) -> Option<Vec<(usize, usize)>> {
@@ -130,6 +144,18 @@ mod tests {
         let dense = densify(DType::Int8, &[2, 4], &blocks, &Bytes::from(vec![1, 2, 3, 4]))?;
         assert_eq!(dense.as_slice::<i8>()?, &[0, 0, 1, 2, 3, 4, 0, 0]);
         Ok(())
+    }
+
+    #[test]
+    fn sizes_that_the_file_does_not_explain_are_refused() {
+        let rows = Sparsity {
+            traversal_order: vec![0, 1],
+            block_map: Vec::new(),
+            dimensions: vec![SparsityDimension::Dense { size: 1 }, csr(&[0, 1], &[0])],
+        };
+        let dense = |width| densify(DType::Int8, &[1, width], &rows, &Bytes::from(vec![1]));
+        assert_eq!(dense(1 << 20).map(|value| value.len()), Ok(1 << 20));
+        assert_eq!(dense(1 << 30), Err(ValueError::TooLarge(vec![1, 1 << 30])));
     }
 
     #[test]

@@ -33,26 +33,43 @@ impl Program {
     ///
     /// When a size or an index does not fit the format's integers.
     pub fn write(&self) -> Result<Vec<u8>, Error> {
-        write_with_limit(self, INLINE_LIMIT)
+        write_with_limit(self, INLINE_LIMIT, false)
+    }
+
+    /// As [`Program::write`], with every attribute and number in the file, also those that have the schema's default and
+    /// could be left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Program::write`].
+    pub fn write_explicit(&self) -> Result<Vec<u8>, Error> {
+        write_with_limit(self, INLINE_LIMIT, true)
     }
 }
 
-/// Writes with at most `limit` bytes of constants inside of the flatbuffer.
-pub(crate) fn write_with_limit(program: &Program, limit: usize) -> Result<Vec<u8>, Error> {
+/// Writes with at most `limit` bytes of constants inside of the flatbuffer, with all defaults if `explicit`.
+pub(crate) fn write_with_limit(program: &Program, limit: usize, explicit: bool) -> Result<Vec<u8>, Error> {
     let buffers = Buffers::of(program);
     if buffers.size() <= limit {
-        return write_flatbuffer(program, &buffers, None);
+        return write_flatbuffer(program, &buffers, None, explicit);
     }
     // The flatbuffer's length does not depend on the offsets that are in it.
-    let length = write_flatbuffer(program, &buffers, Some(DATA_ALIGNMENT))?.len();
-    let mut file = write_flatbuffer(program, &buffers, Some(length.next_multiple_of(DATA_ALIGNMENT)))?;
+    let length = write_flatbuffer(program, &buffers, Some(DATA_ALIGNMENT), explicit)?.len();
+    let place = length.next_multiple_of(DATA_ALIGNMENT);
+    let mut file = write_flatbuffer(program, &buffers, Some(place), explicit)?;
     buffers.append(&mut file);
     Ok(file)
 }
 
 /// The flatbuffer; with `outside`, its constants are said to begin there in the file, one after the other.
-fn write_flatbuffer(program: &Program, buffers: &Buffers<'_>, outside: Option<usize>) -> Result<Vec<u8>, Error> {
+fn write_flatbuffer(
+    program: &Program,
+    buffers: &Buffers<'_>,
+    outside: Option<usize>,
+    explicit: bool,
+) -> Result<Vec<u8>, Error> {
     let mut b = FlatBufferBuilder::with_capacity(if outside.is_some() { 1024 } else { buffers.size() + 1024 });
+    b.force_defaults(explicit);
     let buffer_list = buffers.write(&mut b, outside);
     let codes = Codes::of(program);
     let operator_codes = codes.write(&mut b);

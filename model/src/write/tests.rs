@@ -36,6 +36,9 @@ fn every_operator_keeps_its_attributes() -> Outcome {
         assert_eq!(found, expected);
     }
     assert_eq!(found, program);
+    let explicit = program.write_explicit()?;
+    assert!(explicit.len() > program.write()?.len(), "defaults take no room");
+    assert_eq!(Program::read(explicit.into())?, program);
     Ok(())
 }
 
@@ -138,6 +141,7 @@ fn odd_program() -> Program {
 fn everything_else_is_kept() -> Outcome {
     let program = odd_program();
     assert_eq!(read_back(&program)?, program);
+    assert_eq!(Program::read(program.write_explicit()?.into())?, program);
     Ok(())
 }
 
@@ -145,7 +149,7 @@ fn everything_else_is_kept() -> Outcome {
 fn data_are_aligned_inside_and_outside() -> Outcome {
     let program = odd_program();
     let inside = program.write()?;
-    let outside = write_with_limit(&program, 0)?;
+    let outside = write_with_limit(&program, 0, false)?;
     assert_ne!(inside.len(), outside.len());
     for file in [inside, outside] {
         let bytes = Bytes::from(file);

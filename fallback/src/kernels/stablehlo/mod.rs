@@ -16,13 +16,14 @@ use super::{EvalCtx, KernelError, Row};
 pub(super) const FAMILIES: &[&[Row]] =
     &[elementwise::ROWS, indexed::ROWS, movement::ROWS, products::ROWS, rng::ROWS, sort::ROWS, windows::ROWS];
 
-/// Attributes that are axes, each less than `rank`.
+/// Attributes that are axes, each less than `rank` and there once.
 fn axes(what: &str, list: &[i64], rank: usize) -> Result<Vec<usize>, KernelError> {
-    let axis = |&axis: &i64| {
+    let axis = |(i, &axis): (usize, &i64)| {
         let found = usize::try_from(axis).ok().filter(|&axis| axis < rank);
-        found.ok_or_else(|| refuse(what, axis, format!("less than {rank}")))
+        let found = found.filter(|_| list.iter().position(|other| *other == axis) == Some(i));
+        found.ok_or_else(|| refuse(what, axis, format!("axes less than {rank}, each once")))
     };
-    list.iter().map(axis).collect()
+    list.iter().enumerate().map(axis).collect()
 }
 
 /// An attribute with a number per dimension.
