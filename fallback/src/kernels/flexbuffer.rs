@@ -53,7 +53,9 @@ impl<'a> Flex<'a> {
         let values = self.target()?;
         let (keys, key_width) = self.keys(values)?;
         let count = self.count(values)?;
-        let position = (0..count).find(|&i| self.key(keys, key_width, i) == Some(key.as_bytes()))?;
+        // A map cannot have more entries than the buffer has bytes.
+        let position =
+            (0..count.min(self.buffer.len())).find(|&i| self.key(keys, key_width, i) == Some(key.as_bytes()))?;
         self.element(values, count, position)
     }
 
@@ -185,6 +187,15 @@ fn signed(raw: u64, width: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_of_endless_entries_is_searched_no_further_than_its_buffer() {
+        // Width 8: keys (none), their width, 2^63 − 1 entries; the root lies 8 bytes behind the map's beginning.
+        let words = [0u64, 8, (1 << 63) - 1, 0];
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.extend([MAP << 2 | 3, 8]);
+        assert!(root(&bytes).is_some_and(|map| map.get("key").is_none()));
+    }
 
     /// `{"a": -5, "b": 1.5, "list": [1, 2, 300], "text": "hi"}`, laid out by hand.
     fn sample() -> Vec<u8> {

@@ -66,26 +66,41 @@ struct Windows {
 
 impl Windows {
     /// Calls `visit` with the input's elements under the window at a cell of the output, in memory order; padding and
-    /// what lies between spread elements is `None`.
+    /// what lies between spread elements is left out.
     fn visit(
         &self,
         cell: &[usize],
-        mut visit: impl FnMut(Option<usize>) -> Result<(), KernelError>,
+        mut visit: impl FnMut(usize) -> Result<(), KernelError>,
     ) -> Result<(), KernelError> {
         let steps = strides(&self.shape);
-        let count: usize = self.window.iter().product();
-        let mut tap = vec![0; self.window.len()];
-        for number in 0..count {
-            indices(number, &self.window, &mut tap);
-            let along = |d: usize| {
-                let at = cell[d] * self.strides[d] + tap[d] * self.dilations[d];
-                let at = i64::try_from(at).ok()?.checked_sub(self.low[d])?;
-                let at = usize::try_from(at).ok()?;
-                (at % self.base[d] == 0 && at / self.base[d] < self.shape[d]).then_some(at / self.base[d] * steps[d])
-            };
-            visit((0..cell.len()).map(along).sum::<Option<usize>>())?;
+        let along: Vec<Vec<usize>> = (0..cell.len()).map(|d| self.along(d, cell[d], steps[d])).collect();
+        let lengths: Vec<usize> = along.iter().map(Vec::len).collect();
+        let mut at = vec![0; along.len()];
+        for number in 0..lengths.iter().product() {
+            indices(number, &lengths, &mut at);
+            visit(along.iter().zip(&at).map(|(offsets, &i)| offsets[i]).sum())?;
         }
         Ok(())
+    }
+
+    /// Offsets of the input's elements under the window at place `cell` of dimension `d`. A window may be much larger
+    /// than the input, and the input smaller than the window: the shorter one is walked.
+    fn along(&self, d: usize, cell: usize, step: usize) -> Vec<usize> {
+        let wide = |number: usize| number as i128;
+        let (size, window) = (self.shape[d], self.window[d]);
+        let (base, dilation) = (wide(self.base[d]), wide(self.dilations[d]));
+        // Where the window begins, counted from the input's first element.
+        let start = wide(cell) * wide(self.strides[d]) - i128::from(self.low[d]);
+        let offset = |i: i128| usize::try_from(i).ok().filter(|&i| i < size).map(|i| i * step);
+        if window <= size {
+            let taps = (0..window).map(|tap| start + wide(tap) * dilation);
+            return taps.filter(|at| at % base == 0).filter_map(|at| offset(at / base)).collect();
+        }
+        let taps = (0..size).filter(|&i| {
+            let from_start = wide(i) * base - start;
+            from_start % dilation == 0 && (0..wide(window)).contains(&(from_start / dilation))
+        });
+        taps.map(|i| i * step).collect()
     }
 }
 
@@ -118,8 +133,7 @@ fn reduce_window(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         indices(to, &target, &mut cell);
         let mut gathered = start.clone();
         windows.visit(&cell, |from| {
-            // Padding has the start value, which changes nothing.
-            let Some(from) = from else { return Ok(()) };
+            // Padding would have the start value, which changes nothing.
             gathered = region.apply(&[&gathered, &scalar(input, from)?], 1)?.swap_remove(0);
             Ok(())
         })?;
@@ -178,11 +192,54 @@ fn fold<T: Element>(ctx: &mut EvalCtx<'_>, f: fn(T, T) -> T) -> Result<(), Kerne
         indices(to, &target, &mut cell);
         *out = start;
         windows.visit(&cell, |from| {
-            if let Some(&x) = from.and_then(|from| input.get(from)) {
+            if let Some(&x) = input.get(from) {
                 *out = f(*out, x);
             }
             Ok(())
         })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn windows(size: usize, window: usize, [base, dilation, stride]: [usize; 3], low: i64) -> Windows {
+        Windows {
+            shape: vec![size],
+            window: vec![window],
+            strides: vec![stride],
+            base: vec![base],
+            dilations: vec![dilation],
+            low: vec![low],
+        }
+    }
+
+    #[test]
+    fn elements_under_a_window() {
+        let found = |windows: &Windows, cell| windows.along(0, cell, 1);
+        let narrow = windows(5, 3, [1, 2, 2], 1);
+        assert_eq!([found(&narrow, 0), found(&narrow, 1)], [vec![1, 3], vec![1, 3]]);
+        // Elements 0, 2, 4 are the input's, those between are not.
+        let spread = windows(3, 3, [2, 1, 1], 0);
+        assert_eq!([found(&spread, 0), found(&spread, 1)], [vec![0, 1], vec![1]]);
+        // More taps than elements: the same as a walk over all taps.
+        for (base, dilation, stride, low) in [(1, 1, 1, 4), (2, 3, 2, 5), (3, 2, 1, 0), (2, 2, 3, -1)] {
+            let wide = windows(4, 9, [base, dilation, stride], low);
+            for cell in 0..3 {
+                let taps = (0..9).map(|tap| (cell * stride + tap * dilation) as i64 - low);
+                let inside = taps.filter(|at| *at >= 0 && at % base as i64 == 0 && at / (base as i64) < 4);
+                let expected: Vec<usize> = inside.map(|at| at as usize / base).collect();
+                assert_eq!(found(&wide, cell), expected, "{base} {dilation} {stride} {low}, cell {cell}");
+            }
+        }
+    }
+
+    #[test]
+    fn endless_windows_cost_no_more_than_their_input() {
+        let endless = windows(7, 1 << 60, [1 << 56, 1, 1 << 45], -1);
+        assert_eq!(endless.along(0, 1 << 17, 3), [] as [usize; 0]);
+        assert_eq!(windows(7, 1 << 60, [1 << 56, 1, 1], 0).along(0, 0, 3), [0, 3, 6, 9, 12, 15, 18]);
+    }
 }
