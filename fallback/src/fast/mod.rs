@@ -28,7 +28,7 @@ use crate::{
     model::Model,
 };
 
-pub(crate) use workspace::Workspace;
+pub(crate) use workspace::{Workspace, is_modest};
 
 /// Which kernels of the CPU run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -21,9 +21,21 @@ impl Workspace {
     }
 }
 
+/// Whether working memory is in proportion to the bytes that a kernel reads and writes. A file can ask for more with a
+/// single number, such as a dilation; the plain kernels need none.
+pub(crate) fn is_modest(bytes: usize, operands: usize) -> bool {
+    bytes <= operands.saturating_mul(16).saturating_add(1 << 20)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Workspace;
+    use super::{Workspace, is_modest};
+
+    #[test]
+    fn memory_is_in_proportion() {
+        assert!(is_modest(1 << 20, 0) && is_modest(1 << 30, 1 << 26));
+        assert!(!is_modest(1 << 30, 1 << 20) && is_modest(usize::MAX, usize::MAX));
+    }
 
     #[test]
     fn memory_is_used_again() {

@@ -11,7 +11,7 @@ use super::{
     shares,
 };
 use crate::{
-    fast::{FastKernel, Prepare, Ran, Scratch},
+    fast::{FastKernel, Prepare, Ran, Scratch, is_modest},
     kernels::{EvalCtx, KernelError, support::Window},
     simd::int8::{Column, Finish, Level, Panel, Rounding, depthwise},
 };
@@ -200,7 +200,8 @@ impl FastKernel for Depthwise {
         let Some(ring) = ring.and_then(|ring| ring.checked_add(64)) else { return Ok(Ran::Refused) };
         let line = geometry.x.output * geometry.channels;
         let shares = shares::count(threads, out.len() / line, out.len().saturating_mul(STEPS));
-        let Some(rings) = ring.checked_mul(shares) else { return Ok(Ran::Refused) };
+        let rings = ring.checked_mul(shares).filter(|&bytes| is_modest(bytes, shares * (input.len() + out.len())));
+        let Some(rings) = rings else { return Ok(Ran::Refused) };
         shares::run(shares, out, line, scratch.workspace.take(rings), |first, out, ring| {
             self.lines(&geometry, input, first, out, ring);
         });
