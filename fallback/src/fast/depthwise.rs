@@ -115,7 +115,7 @@ impl FastKernel for Depthwise {
         let rows = shape[0] * geometry.y.output;
         let out = ctx.output::<f32>(0)?;
         let whole = shape[3] * multiplier == channels && out.len() == rows * row_len && row_len > 0;
-        if !whole || multiplier == 0 || input.is_empty() {
+        if !whole || multiplier == 0 || input.is_empty() || rows == 0 {
             return Ok(Ran::Refused);
         }
         let repeated = if multiplier > 1 { input.len() * multiplier } else { 0 };

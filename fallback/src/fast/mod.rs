@@ -75,9 +75,11 @@ impl<'a> Prepare<'a> {
     }
 
     /// The value of input `i`, if it is constant. It is not kept for others, so that a constant of which only the
-    /// packed form is used takes no memory of its own.
+    /// packed form is used takes no memory of its own. `None`, too, where its shape is not the file's, as that of a
+    /// folded node's result may be.
     pub(crate) fn constant(&self, i: usize) -> Option<Shared> {
-        self.model.constant_once(self.subgraph, self.node.input(i)?).ok()?
+        let value = self.model.constant_once(self.subgraph, self.node.input(i)?).ok()??;
+        (value.value().shape() == self.input(i)?.dims).then_some(value)
     }
 
     /// Whether input `i` is omitted.
@@ -198,4 +200,34 @@ fn prepare_from(
     let given = Prepare { model, subgraph, node, tensors, hybrid };
     let rows = families.iter().flat_map(|rows| rows.iter()).filter(|row| row.op == op);
     rows.into_iter().find_map(|row| (row.prepare)(&given))
+}
+
+#[cfg(test)]
+mod hostile_tests {
+    use tflite_wgpu_model::{Conv2DOptions, GraphBuilder, ModelBuilder, Op};
+
+    use super::*;
+    use crate::Interpreter;
+
+    #[test]
+    fn a_folded_shape_that_is_not_the_files_leaves_the_plain_kernel() -> Result<(), Box<dyn std::error::Error>> {
+        let mut graph = GraphBuilder::new();
+        let x = graph.input("x", DType::Float32, &[1, 4, 4, 2]);
+        let halves = graph.constant_f16("halves", &[2, 1, 1, 2], &[1.0, 0.0, 0.0, 1.0]);
+        // The file says that half as many channels come out, in windows twice as wide.
+        let weights = graph.op(Op::Dequantize, &[Some(halves)], &[("weights", DType::Float32, &[1, 1, 2, 2])]);
+        let bias = graph.constant_f32("bias", &[2], &[1.0, 2.0]);
+        let inputs = [Some(x), Some(weights), Some(bias)];
+        let options = Op::Conv2d(Conv2DOptions { stride_w: 1, stride_h: 1, ..Conv2DOptions::default() });
+        let y = graph.op(options, &inputs, &[("y", DType::Float32, &[1, 4, 4, 2])]);
+        graph.output(y);
+        let model = Model::new(ModelBuilder::new().subgraph(graph).program())?;
+        let invoked = |kernels| -> Result<Vec<f32>, crate::Error> {
+            let mut interpreter = Interpreter::builder(&model).kernels(kernels).build()?;
+            interpreter.invoke()?;
+            Ok(interpreter.output(0)?.as_slice::<f32>().map(<[f32]>::to_vec).unwrap_or_default())
+        };
+        assert_eq!(invoked(Kernels::Fast)?, invoked(Kernels::Plain)?);
+        Ok(())
+    }
 }
