@@ -3,6 +3,8 @@
 use half::{bf16, f16};
 use tflite_wgpu_model::{Bytes, DType, element_count};
 
+use crate::simd::Line;
+
 /// What is wrong with an access to a [`Value`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -61,8 +63,8 @@ elements! {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Data {
-    /// Elements in memory aligned for any type; the last word may be partly unused.
-    Words(Vec<u128>),
+    /// Elements in memory aligned for any type and vector; the last line may be partly unused.
+    Lines(Vec<Line>),
     /// Elements of a string tensor.
     Strings(Vec<Vec<u8>>),
 }
@@ -85,7 +87,7 @@ impl Value {
     /// # Errors
     /// [`ValueError::TooLarge`] when the size overflows.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Self, ValueError> {
-        let mut value = Self { dtype, shape: Vec::new(), bytes: 0, data: Data::Words(Vec::new()) };
+        let mut value = Self { dtype, shape: Vec::new(), bytes: 0, data: Data::Lines(Vec::new()) };
         value.reset(dtype, shape)?;
         Ok(value)
     }
@@ -205,7 +207,7 @@ impl Value {
     /// # Errors
     /// [`ValueError::TooLarge`] when the size overflows or cannot be allocated.
     pub fn reset(&mut self, dtype: DType, shape: &[usize]) -> Result<(), ValueError> {
-        if let Data::Words(memory) = &mut self.data {
+        if let Data::Lines(memory) = &mut self.data {
             memory.clear();
         }
         self.resize(dtype, shape)
@@ -224,14 +226,14 @@ impl Value {
             self.data = Data::Strings(strings);
         } else {
             self.bytes = Self::bytes_of(dtype, shape)?;
-            let words = self.bytes.div_ceil(size_of::<u128>());
+            let lines = self.bytes.div_ceil(size_of::<Line>());
             let mut memory = match std::mem::replace(&mut self.data, Data::Strings(Vec::new())) {
-                Data::Words(memory) => memory,
+                Data::Lines(memory) => memory,
                 Data::Strings(_) => Vec::new(),
             };
-            memory.try_reserve_exact(words.saturating_sub(memory.len())).map_err(|_| too_large())?;
-            memory.resize(words, 0);
-            self.data = Data::Words(memory);
+            memory.try_reserve_exact(lines.saturating_sub(memory.len())).map_err(|_| too_large())?;
+            memory.resize(lines, Line::ZERO);
+            self.data = Data::Lines(memory);
         }
         self.dtype = dtype;
         self.shape.clear();
@@ -256,14 +258,14 @@ impl Value {
 
     /// A value without elements that has allocated nothing.
     pub(crate) fn empty(dtype: DType) -> Self {
-        let data = if dtype == DType::String { Data::Strings(Vec::new()) } else { Data::Words(Vec::new()) };
+        let data = if dtype == DType::String { Data::Strings(Vec::new()) } else { Data::Lines(Vec::new()) };
         Self { dtype, shape: vec![0], bytes: 0, data }
     }
 
     /// Bytes that [`Value::reset`] can use without allocating; 0 for strings.
     pub(crate) fn capacity(&self) -> usize {
         match &self.data {
-            Data::Words(words) => words.capacity() * size_of::<u128>(),
+            Data::Lines(lines) => lines.capacity() * size_of::<Line>(),
             Data::Strings(_) => 0,
         }
     }
@@ -271,7 +273,7 @@ impl Value {
     /// Bytes that the elements take, the characters of strings included.
     pub(crate) fn heap_bytes(&self) -> usize {
         match &self.data {
-            Data::Words(_) => self.bytes,
+            Data::Lines(_) => self.bytes,
             Data::Strings(strings) => {
                 strings.iter().fold(size_of_val(&**strings), |sum, s| sum.saturating_add(s.len()))
             }
@@ -301,7 +303,7 @@ impl Value {
     /// The elements' bytes; empty for strings.
     pub fn bytes(&self) -> &[u8] {
         match &self.data {
-            Data::Words(words) => &bytemuck::cast_slice(words)[..self.bytes],
+            Data::Lines(lines) => &bytemuck::cast_slice(lines)[..self.bytes],
             Data::Strings(_) => &[],
         }
     }
@@ -309,7 +311,7 @@ impl Value {
     /// The elements' bytes; empty for strings.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         match &mut self.data {
-            Data::Words(words) => &mut bytemuck::cast_slice_mut(words)[..self.bytes],
+            Data::Lines(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.bytes],
             Data::Strings(_) => &mut [],
         }
     }
@@ -339,7 +341,7 @@ impl Value {
     pub fn as_strings(&self) -> Result<&[Vec<u8>], ValueError> {
         match &self.data {
             Data::Strings(strings) => Ok(strings),
-            Data::Words(_) => Err(ValueError::Type { found: self.dtype, expected: DType::String }),
+            Data::Lines(_) => Err(ValueError::Type { found: self.dtype, expected: DType::String }),
         }
     }
 
@@ -350,7 +352,7 @@ impl Value {
     pub fn as_mut_strings(&mut self) -> Result<&mut [Vec<u8>], ValueError> {
         match &mut self.data {
             Data::Strings(strings) => Ok(strings),
-            Data::Words(_) => Err(ValueError::Type { found: self.dtype, expected: DType::String }),
+            Data::Lines(_) => Err(ValueError::Type { found: self.dtype, expected: DType::String }),
         }
     }
 
@@ -396,7 +398,7 @@ impl Value {
 impl Default for Value {
     /// No elements.
     fn default() -> Self {
-        Self { dtype: DType::UInt8, shape: vec![0], bytes: 0, data: Data::Words(Vec::new()) }
+        Self { dtype: DType::UInt8, shape: vec![0], bytes: 0, data: Data::Lines(Vec::new()) }
     }
 }
 

@@ -5,6 +5,8 @@
 //! all interpreters share it; what depends on shapes is made by `run` and kept per interpreter in [`Scratch`]. Where a
 //! row refuses a node, or its kernel the shapes of a run, the plain kernel runs.
 
+mod batch_matmul;
+mod binary;
 mod conv;
 mod depthwise;
 mod fully_connected;
@@ -12,7 +14,12 @@ mod int8;
 mod matrix;
 mod movement;
 mod patches;
+mod pool;
+mod reduce;
+mod softmax;
 mod threads;
+mod transpose_conv;
+mod unary;
 mod workspace;
 
 #[cfg(test)]
@@ -50,7 +57,20 @@ pub(crate) struct Row {
 }
 
 /// All families' rows. Of several rows of an operator the first that accepts a node counts.
-const FAMILIES: &[&[Row]] = &[conv::ROWS, depthwise::ROWS, fully_connected::ROWS, int8::ROWS, movement::ROWS];
+const FAMILIES: &[&[Row]] = &[
+    batch_matmul::ROWS,
+    binary::ROWS,
+    conv::ROWS,
+    depthwise::ROWS,
+    fully_connected::ROWS,
+    int8::ROWS,
+    movement::ROWS,
+    pool::ROWS,
+    reduce::ROWS,
+    softmax::ROWS,
+    transpose_conv::ROWS,
+    unary::ROWS,
+];
 
 /// What is known of a node before it runs: all but shapes and values of computed tensors.
 pub(crate) struct Prepare<'a> {

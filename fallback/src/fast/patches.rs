@@ -65,27 +65,33 @@ impl Vectorised for Patches<'_, '_> {
         let row_len = x.taps * depth;
         let (mut out_x, row) = (self.first % width, self.first / width);
         let (mut out_y, mut batch) = (row % height, row / height);
-        for patch in self.patches.chunks_exact_mut(y.taps * row_len) {
+        let mut start = 0;
+        while start < self.patches.len() {
             let ((tap_y, count_y, in_y), (tap_x, count_x, in_x)) = (y.inside[out_y], x.inside[out_x]);
             let image = &self.input[batch * self.image..];
-            for (tap, row) in patch.chunks_exact_mut(row_len).enumerate() {
+            let whole = dense && count_x == x.taps;
+            for tap in 0..y.taps {
+                let to = start + tap * row_len;
                 if tap < tap_y || tap >= tap_y + count_y || count_x == 0 {
-                    fill(simd, row);
+                    self.patches[to..to + row_len].fill(0.0);
                     continue;
                 }
                 let at = (in_y + (tap - tap_y) * y.dilation) * line + in_x * channels + self.channel;
-                let (before, rest) = row.split_at_mut(tap_x * depth);
-                let (inside, behind) = rest.split_at_mut(count_x * depth);
-                fill(simd, before);
-                fill(simd, behind);
-                if dense {
-                    copy(simd, &image[at..], inside);
+                if whole {
+                    copy(simd, &image[at..], &mut self.patches[to..], row_len);
                     continue;
                 }
+                let row = &mut self.patches[to..to + row_len];
+                let (before, rest) = row.split_at_mut(tap_x * depth);
+                let (inside, behind) = rest.split_at_mut(count_x * depth);
+                before.fill(0.0);
+                behind.fill(0.0);
+                let step = x.dilation * channels;
                 for (i, cell) in inside.chunks_exact_mut(*depth).enumerate() {
-                    copy(simd, &image[at + i * x.dilation * channels..], cell);
+                    copy(simd, &image[at + i * step..], cell, *depth);
                 }
             }
+            start += y.taps * row_len;
             out_x += 1;
             if out_x == width {
                 (out_x, out_y) = (0, out_y + 1);
@@ -97,17 +103,15 @@ impl Vectorised for Patches<'_, '_> {
     }
 }
 
+/// Copies `len` floats, and some more where there is room on both sides: what lies behind is written later.
 #[inline(always)]
-fn copy<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
-    let from = &from[..to.len()];
-    for (from, to) in from.chunks(S::LANES).zip(to.chunks_mut(S::LANES)) {
-        simd.store_part(to, simd.load_part(from));
+fn copy<S: Simd>(simd: S, from: &[f32], to: &mut [f32], len: usize) {
+    let padded = len.next_multiple_of(S::LANES);
+    if from.len() < padded || to.len() < padded {
+        to[..len].copy_from_slice(&from[..len]);
+        return;
     }
-}
-
-#[inline(always)]
-fn fill<S: Simd>(simd: S, to: &mut [f32]) {
-    for to in to.chunks_mut(S::LANES) {
-        simd.store_part(to, simd.splat(0.0));
+    for (from, to) in from[..padded].chunks_exact(S::LANES).zip(to[..padded].chunks_exact_mut(S::LANES)) {
+        simd.store(to, simd.load(from));
     }
 }

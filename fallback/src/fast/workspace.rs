@@ -2,21 +2,23 @@
 
 use bytemuck::Pod;
 
+use crate::simd::Line;
+
 /// Memory that grows to what the hungriest kernel of an interpreter needs and is then used again and again.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
-    words: Vec<u128>,
+    lines: Vec<Line>,
 }
 
 impl Workspace {
     /// `len` elements with whatever an earlier use has left in them.
     pub(crate) fn take<T: Pod>(&mut self, len: usize) -> &mut [T] {
         let bytes = len.saturating_mul(size_of::<T>());
-        let words = bytes.div_ceil(size_of::<u128>());
-        if self.words.len() < words {
-            self.words.resize(words, 0);
+        let lines = bytes.div_ceil(size_of::<Line>());
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line::ZERO);
         }
-        let all: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
+        let all: &mut [u8] = bytemuck::cast_slice_mut(&mut self.lines);
         bytemuck::cast_slice_mut(&mut all[..bytes])
     }
 }

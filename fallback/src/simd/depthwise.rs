@@ -4,6 +4,8 @@ use super::{Level, Simd, Vectorised};
 
 /// Taps whose weights stay in registers.
 const HELD: usize = 9;
+/// Windows that share each weight that is loaded.
+const SIDE_BY_SIDE: usize = 4;
 
 /// One row of the output: `out[x][c] = clamp(bias[c] + Σ_t weights[t][c] * input[at(x, t)][c])`.
 pub(crate) struct DepthwiseRow<'a, 'b> {
@@ -60,11 +62,13 @@ impl Vectorised for DepthwiseRow<'_, '_> {
             let whole = self.rows == 3 && self.taps == 3 && S::REGISTERS >= 32;
             let mut x = 0;
             while x < self.columns.len() {
-                let inside = self.columns[x].1 == self.taps;
-                if whole && inside {
-                    let run = self.columns[x..].iter().take_while(|column| column.1 == 3).count();
-                    self.three(simd, channel, lanes, x..x + run);
-                    x += run;
+                let inside = self.columns[x..].iter().take_while(|column| column.1 == self.taps).count();
+                if whole && inside > 0 {
+                    self.three(simd, channel, lanes, x..x + inside);
+                    x += inside;
+                } else if inside >= SIDE_BY_SIDE && lanes == S::LANES {
+                    self.several(simd, channel, x);
+                    x += SIDE_BY_SIDE;
                 } else {
                     self.cell(simd, channel, lanes, x);
                     x += 1;
@@ -102,8 +106,7 @@ impl DepthwiseRow<'_, '_> {
     #[inline(always)]
     fn cell<S: Simd>(&mut self, simd: S, channel: usize, lanes: usize, x: usize) {
         let (tap, count, column) = self.columns[x];
-        // Two sums, so that one addition need not wait for the other.
-        let mut sums = [simd.load_part(&self.start[channel..channel + lanes]), simd.splat(0.0)];
+        let mut sum = simd.load_part(&self.start[channel..channel + lanes]);
         for row in 0..self.rows {
             let at = row * self.line + column * self.channels + channel;
             let weight = (row * self.taps + tap) * self.channels + channel;
@@ -113,10 +116,38 @@ impl DepthwiseRow<'_, '_> {
                     let v = Self::load(simd, self.input, at + i * self.dilation * self.channels, lanes);
                     (v, Self::load(simd, self.weights, weight + i * self.channels, lanes))
                 };
-                sums[i % 2] = simd.mul_add(v, w, sums[i % 2]);
+                sum = simd.mul_add(v, w, sum);
             }
         }
-        self.store(simd, x, channel, lanes, simd.add(sums[0], sums[1]));
+        self.store(simd, x, channel, lanes, sum);
+    }
+
+    /// Windows side by side whose columns all lie inside the input; a whole vector of channels.
+    #[inline(always)]
+    fn several<S: Simd>(&mut self, simd: S, channel: usize, x: usize) {
+        let start = simd.load(&self.start[channel..]);
+        let mut sums = [start; SIDE_BY_SIDE];
+        let mut starts = [0; SIDE_BY_SIDE];
+        for (start, column) in starts.iter_mut().zip(&self.columns[x..]) {
+            *start = column.2 * self.channels + channel;
+        }
+        let step = self.dilation * self.channels;
+        for row in 0..self.rows {
+            let weight = row * self.taps * self.channels + channel;
+            for i in 0..self.taps {
+                // SAFETY: as in `cell`.
+                let w = unsafe { Self::load(simd, self.weights, weight + i * self.channels, S::LANES) };
+                let at = row * self.line + i * step;
+                for (sum, start) in sums.iter_mut().zip(starts) {
+                    // SAFETY: as in `cell`.
+                    let v = unsafe { Self::load(simd, self.input, start + at, S::LANES) };
+                    *sum = simd.mul_add(v, w, *sum);
+                }
+            }
+        }
+        for (n, sum) in sums.into_iter().enumerate() {
+            self.store(simd, x + n, channel, S::LANES, sum);
+        }
     }
 
     /// Windows of three by three that lie inside the input; their weights stay in registers.
@@ -130,16 +161,15 @@ impl DepthwiseRow<'_, '_> {
         let step = self.dilation * self.channels;
         for x in columns {
             let at = self.columns[x].2 * self.channels + channel;
-            // The same order of sums as in `cell`: the results do not depend on where a window lies.
-            let mut sums = [start, simd.splat(0.0)];
+            let mut sum = start;
             for row in 0..3 {
                 for i in 0..3 {
                     // SAFETY: as in `cell`.
                     let v = unsafe { Self::load(simd, self.input, at + row * self.line + i * step, lanes) };
-                    sums[i % 2] = simd.mul_add(v, weights[row * 3 + i], sums[i % 2]);
+                    sum = simd.mul_add(v, weights[row * 3 + i], sum);
                 }
             }
-            self.store(simd, x, channel, lanes, simd.add(sums[0], sums[1]));
+            self.store(simd, x, channel, lanes, sum);
         }
     }
 }

@@ -1,11 +1,16 @@
-//! Floats that begin at a cache line.
+//! Memory that begins at a cache line.
 
 /// One cache line.
 #[repr(C, align(64))]
-#[derive(Clone, Copy)]
-struct Line([f32; 16]);
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Line([u64; 8]);
 
-// SAFETY: sixteen floats without padding; every bit pattern is one.
+impl Line {
+    /// All bits zero.
+    pub(crate) const ZERO: Self = Self([0; 8]);
+}
+
+// SAFETY: eight integers without padding; every bit pattern is one.
 unsafe impl bytemuck::Zeroable for Line {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Line {}
@@ -20,7 +25,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// Zeros.
     pub(crate) fn zeros(len: usize) -> Self {
-        Self { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len }
+        Self { lines: vec![Line::ZERO; len.div_ceil(16)], len }
     }
 
     /// The floats.

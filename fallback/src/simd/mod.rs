@@ -10,6 +10,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod depthwise;
+pub(crate) mod functions;
 pub(crate) mod int8;
 mod lines;
 mod portable;
@@ -18,11 +19,11 @@ mod tile;
 use std::sync::OnceLock;
 
 pub(crate) use depthwise::DepthwiseRow;
-pub(crate) use lines::Lines;
+pub(crate) use functions::Lanewise;
+pub(crate) use lines::{Line, Lines};
 pub(crate) use tile::{Panel, Product, Rows, panel_vectors};
 
 /// Vectors of `LANES` floats.
-#[allow(dead_code, reason = "elementwise kernels follow")]
 pub(crate) trait Simd: Copy + Send + Sync {
     /// One vector.
     type F: Copy;

@@ -14,7 +14,7 @@ pub(crate) mod testing;
 mod window;
 
 pub(crate) use activation::{Clamp, float_clamp};
-pub(crate) use broadcast::{collapse, map, zip, zip_into};
+pub(crate) use broadcast::{Dim, collapse, map, zip, zip_into};
 pub(crate) use check::{check_len, dims, expect_shape, mismatch, no_type, refuse};
 pub use dequant::float_elements;
 pub(crate) use dequant::float_weights;

@@ -1,0 +1,143 @@
+//! BATCH_MATMUL of FLOAT32 tensors: the right operand is packed anew in every run, in memory that stays.
+
+use tflite_wgpu_model::{BuiltinOperator, DType, Op};
+
+use super::{FastKernel, Prepare, Ran, Row, Scratch, matrix::Packed};
+use crate::{
+    kernels::{
+        EvalCtx, KernelError,
+        support::{Clamp, for_each_row},
+    },
+    simd::{Level, Rows},
+};
+
+pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::BatchMatmul, prepare }];
+
+const NO_CLAMP: Clamp<f32> = Clamp { min: f32::NEG_INFINITY, max: f32::INFINITY };
+
+struct BatchMatmul {
+    level: Level,
+    /// Whether the right operand's rows are the product's columns.
+    transposed: bool,
+}
+
+fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
+    prepare_at(Level::best(), given)
+}
+
+/// As `prepare`, at one level of vectors.
+pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
+    let Op::BatchMatmul(options) = &given.node.op else { return None };
+    let floats = [given.input(0)?, given.input(1)?, given.output(0)?].iter().all(|t| t.dtype == DType::Float32);
+    (floats && !options.adj_x)
+        .then(|| Box::new(BatchMatmul { level, transposed: options.adj_y }) as Box<dyn FastKernel>)
+}
+
+/// Sizes of the product, and room for the packed operands.
+struct Kept {
+    shapes: [Vec<usize>; 2],
+    sizes: Option<Sizes>,
+    packed: Vec<Packed>,
+}
+
+#[derive(Clone, Copy)]
+struct Sizes {
+    batches: usize,
+    rows: usize,
+    depth: usize,
+    columns: usize,
+    /// Whether all batches share the right operand.
+    shared: bool,
+}
+
+impl BatchMatmul {
+    /// `None` where batches broadcast in another way than one right operand for all.
+    fn sizes(&self, shapes: [&[usize]; 2]) -> Option<Sizes> {
+        let ([left @ .., rows, depth], [right @ .., k, n]) = (shapes[0], shapes[1]) else { return None };
+        let (k, n) = if self.transposed { (*n, *k) } else { (*k, *n) };
+        let count = |batch: &[usize]| batch.iter().product::<usize>();
+        let shared = left != right && count(right) == 1 && right.len() <= left.len();
+        let fits = (left == right || shared) && k == *depth && *rows > 0 && *depth > 0 && n > 0 && count(left) > 0;
+        fits.then_some(Sizes { batches: count(left), rows: *rows, depth: *depth, columns: n, shared })
+    }
+
+    fn kept(&self, shapes: [&[usize]; 2]) -> Kept {
+        let sizes = self.sizes(shapes);
+        let matrices = sizes.map_or(0, |sizes| if sizes.shared { 1 } else { sizes.batches });
+        let empty = |sizes: Sizes| Packed::empty(self.level, sizes.depth, sizes.columns);
+        let packed = (0..matrices).filter_map(|_| sizes.map(empty)).collect();
+        Kept { shapes: shapes.map(<[usize]>::to_vec), sizes, packed }
+    }
+
+    fn pack(&self, right: &[f32], sizes: Sizes, packed: &mut Packed) {
+        let Sizes { depth, columns, .. } = sizes;
+        packed.fill(|panel, first, width| {
+            let here = width.min(columns - first);
+            if self.transposed {
+                for (c, column) in right.chunks_exact(depth).skip(first).take(here).enumerate() {
+                    panel[c..].iter_mut().step_by(width).zip(column).for_each(|(place, &value)| *place = value);
+                }
+                return;
+            }
+            for (panel, row) in panel.chunks_exact_mut(width).zip(right.chunks_exact(columns)) {
+                panel[..here].copy_from_slice(&row[first..first + here]);
+            }
+        });
+    }
+}
+
+impl FastKernel for BatchMatmul {
+    fn run(&self, ctx: &mut EvalCtx<'_>, scratch: &mut Scratch<'_>) -> Result<Ran, KernelError> {
+        let threads = ctx.env.threads;
+        let shapes = [ctx.shape(0)?, ctx.shape(1)?];
+        let same = |kept: &Kept| kept.shapes[0] == shapes[0] && kept.shapes[1] == shapes[1];
+        let (kept, _) = scratch.keep(same, || Ok(self.kept(shapes)))?;
+        let Some(sizes) = kept.sizes else { return Ok(Ran::Refused) };
+        let Sizes { batches, rows, depth, columns, shared } = sizes;
+        let (left, right) = (ctx.slice::<f32>(0)?, ctx.slice::<f32>(1)?);
+        let out = ctx.output::<f32>(0)?;
+        if left.len() != batches * rows * depth || out.len() != batches * rows * columns {
+            return Ok(Ran::Refused);
+        }
+        let matrices = kept.packed.iter_mut().zip(right.chunks_exact(depth * columns));
+        let mut matrices: Vec<_> = matrices.collect();
+        let work = rows.saturating_mul(columns).saturating_mul(depth);
+        for_each_row(threads, &mut matrices, 1, work, |_, matrices| {
+            matrices.iter_mut().for_each(|(packed, right)| self.pack(right, sizes, packed));
+        });
+        let packed = &kept.packed;
+        for_each_row(threads, out, rows * columns, work, |batch, out| {
+            let Some(packed) = packed.get(if shared { 0 } else { batch }) else { return };
+            let data = &left[batch * rows * depth..];
+            packed.multiply(Rows { data, stride: depth, count: rows }, NO_CLAMP, out, columns);
+        });
+        Ok(Ran::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tflite_wgpu_model::BatchMatMulOptions;
+
+    use super::*;
+    use crate::fast::testing::{Operand, check, value};
+
+    #[test]
+    fn products() -> Result<(), Box<dyn std::error::Error>> {
+        type Case = (&'static [usize], &'static [usize], bool, &'static [usize]);
+        let cases: [Case; 6] = [
+            (&[4, 6, 5], &[4, 5, 9], false, &[4, 6, 9]),
+            (&[2, 3, 70, 33], &[2, 3, 40, 33], true, &[2, 3, 70, 40]),
+            (&[5, 7, 20], &[20, 130], false, &[5, 7, 130]),
+            (&[2, 30, 64], &[1, 17, 64], true, &[2, 30, 17]),
+            (&[9, 3], &[3, 1], false, &[9, 1]),
+            (&[1, 1, 300], &[1, 300, 65], false, &[1, 1, 65]),
+        ];
+        for (left, right, adj_y, out) in cases {
+            let op = Op::BatchMatmul(BatchMatMulOptions { adj_y, ..Default::default() });
+            check(prepare_at, op, &[Operand::Input(value(1, left)?), Operand::Input(value(2, right)?)], &[out])
+                .map_err(|error| format!("{left:?} {right:?}: {error}"))?;
+        }
+        Ok(())
+    }
+}
