@@ -124,6 +124,7 @@ impl Partition {
             let outputs = work.prepare(self.index, &shapes).map_err(|error| error.to_string())?;
             outputs.map(|outputs| made.into_iter().zip(outputs).collect::<Vec<_>>())
         };
+        tracing::trace!(partition = self.index, ?outputs, "prepared");
         for &number in &self.outputs {
             let known = outputs.as_ref().and_then(|outputs| outputs.iter().find(|(id, _)| is(*id, number)));
             match known {
@@ -150,6 +151,7 @@ impl Partition {
             };
             self.outputs.iter().map(found).collect::<Result<Vec<_>, String>>()?
         };
+        tracing::trace!(partition = self.index, outputs = ?found, "ran");
         // The host may call back while it resizes, so nothing is locked here.
         for (number, _, _, dims, _) in &found {
             // A dynamic tensor has no memory before it gets its size.
