@@ -289,6 +289,41 @@ fn wrong_options_are_named() -> TestResult {
 }
 
 #[test]
+fn the_python_package_loads_lists_and_verifies() -> TestResult {
+    let test = "the_python_package_loads_lists_and_verifies";
+    if !has_adapter() {
+        println!("SKIPPED {test}: no adapter");
+        return Ok(());
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (package, example) = (root.join("python"), root.join("python/examples/compare.py"));
+    let library = library()?;
+    let folder = library.parent().ok_or("the library has no folder")?;
+    let ask = "import json, sys, tflite_wgpu as t; v = t.verify(sys.argv[1], precision='f32'); \
+               print(json.dumps([len(t.devices()), v['passed'], v['gpu_nodes'], v['first_off'], t.__version__]))";
+    for runtime in runtimes(test)? {
+        let python = |arguments: &[&std::ffi::OsStr]| {
+            let mut command = Command::new(&runtime.python);
+            command.args(arguments).arg(digits());
+            command.env("PYTHONPATH", &package).env("TFLITE_WGPU_LIBRARY_DIR", folder);
+            command
+        };
+        let asked = python(&["-c".as_ref(), ask.as_ref()]).output()?;
+        let answer: Json = serde_json::from_slice(&asked.stdout)
+            .map_err(|_| format!("{}: {}", runtime.name, String::from_utf8_lossy(&asked.stderr)))?;
+        assert!(answer[0].as_u64() > Some(0), "{answer}");
+        assert_eq!(
+            answer.as_array().map(|list| &list[1..]),
+            serde_json::json!([true, 13, null, env!("CARGO_PKG_VERSION")]).as_array().map(|list| &list[..])
+        );
+        let compared = python(&[example.as_os_str()]).arg("precision=f32").output()?;
+        let text = String::from_utf8_lossy(&compared.stdout);
+        assert!(text.contains("output 0: (1, 10), largest difference"), "{}: {text}", runtime.name);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_compiled_model_takes_the_accelerator() -> TestResult {
     let test = "a_compiled_model_takes_the_accelerator";
     if !has_adapter() {

@@ -101,12 +101,14 @@ fn check(
         return Ok(if resized && ops::row(node.op.builtin()).is_some() { Kind::Gpu } else { Kind::Folded });
     }
     let row = ops::row(node.op.builtin()).ok_or(Reason::UnsupportedOperator)?;
+    // A state may be read like any input; who writes it is not on the GPU.
+    let is_variable = |id: &TensorId| matches!(graph.tensors.get(id.index()).map(|t| &t.data), Some(Data::Variable));
+    if node.outputs.iter().flatten().any(is_variable) {
+        return Err(Reason::HostOwned);
+    }
     let mut late = false;
     for id in node.inputs.iter().chain(&node.outputs).flatten() {
         let tensor = facts.tensor(*id).ok_or(Reason::DynamicShape)?;
-        if matches!(graph.tensors.get(id.index()).map(|t| &t.data), Some(Data::Variable)) {
-            return Err(Reason::HostOwned);
-        }
         let Some(dims) = tensor.dims.as_deref() else {
             late = true;
             continue;
