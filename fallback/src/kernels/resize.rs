@@ -52,7 +52,7 @@ impl Mapping {
     }
 
     /// The two input indices of each output index and the weight of the second.
-    fn float_taps(self, input: usize, output: usize) -> Vec<Tap<f32>> {
+    pub fn float_taps(self, input: usize, output: usize) -> Vec<Tap<f32>> {
         let scale = self.scale(input, output);
         let tap = |o: usize| {
             let position = if self.half_pixel { (o as f32 + 0.5) * scale - 0.5 } else { o as f32 * scale };
@@ -64,7 +64,7 @@ impl Mapping {
     }
 
     /// As [`Mapping::float_taps`], with positions in 1024ths.
-    fn integer_taps(self, input: usize, output: usize) -> Vec<Tap<i64>> {
+    pub fn integer_taps(self, input: usize, output: usize) -> Vec<Tap<i64>> {
         let (n, m) = (input as i64, output as i64);
         let scale = if self.align_corners && m > 1 {
             (1024 * (n - 1) + (m - 1) / 2) / (m - 1)
@@ -84,10 +84,10 @@ impl Mapping {
 
 /// Two neighbours along an axis and the weight of the second, between none and one (1024 for integers); positions
 /// before the first centre have a negative weight on one and the same neighbour.
-struct Tap<W> {
-    first: usize,
-    second: usize,
-    weight: W,
+pub(crate) struct Tap<W> {
+    pub first: usize,
+    pub second: usize,
+    pub weight: W,
 }
 
 /// Input shape and output height and width; shapes the output.
@@ -139,7 +139,8 @@ fn bilinear(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 }
 
 /// Pixels are upper left, lower left, upper right, lower right.
-fn blend_float(pixels: [f32; 4], y: f32, x: f32) -> f32 {
+#[inline(always)]
+pub(crate) fn blend_float(pixels: [f32; 4], y: f32, x: f32) -> f32 {
     let [upper_left, lower_left, upper_right, lower_right] = pixels;
     upper_left * (1.0 - y) * (1.0 - x) + lower_left * y * (1.0 - x) + upper_right * (1.0 - y) * x + lower_right * y * x
 }

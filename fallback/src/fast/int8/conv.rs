@@ -3,6 +3,7 @@
 use tflite_wgpu_model::{Conv2DOptions, DType, Op};
 
 use super::{
+    OPERANDS,
     scheme::{Scheme, Weights, is_byte},
     shares,
     weights::Matrix,
@@ -36,7 +37,7 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
     if !is_byte(dtype) {
         return None;
     }
-    let weights = Weights::new(given)?;
+    let weights = Weights::new(given, OPERANDS.weights)?;
     let filter: [usize; 4] = weights.shape().try_into().ok()?;
     let [channels, taps_y, taps_x, depth] = filter;
     let in_channels = *given.input(0)?.dims.get(3)?;
@@ -47,7 +48,7 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
     let filter_len = taps_y * taps_x * depth;
     let weight = |k: usize, channel: usize| weights.at(channel * filter_len + k);
     let how = (options.fused_activation_function, Rounding::Twice);
-    let scheme = Scheme::new(given, weights.zero, (filter_len, channels), how, weight)?;
+    let scheme = Scheme::new(given, OPERANDS, weights.zero, (filter_len, channels), how, weight)?;
     let order = scheme.level.product_order(Rounding::Twice);
     let width = channels / groups;
     let pack = |group: usize| {
@@ -122,7 +123,7 @@ impl FastKernel for Conv {
         let depth = self.groups.first().map_or(4, |matrix| matrix.depth);
         let pixels = out.len() / channels;
         let shares = shares::count(threads, pixels, out.len().saturating_mul(depth));
-        let block = (BLOCK_BYTES / depth).clamp(24, MOST_ROWS) / 24 * 24;
+        let block = block_rows(depth);
         let direct = geometry.is_matrix() && depth == geometry.in_channels;
         let piece = if direct { 0 } else { block * depth };
         let scratch = scratch.workspace.take::<u8>(piece * shares);
@@ -208,6 +209,11 @@ impl Geometry {
             }
         }
     }
+}
+
+/// Rows of `depth` bytes that are gathered at once: whole tiles of any panel.
+pub(super) fn block_rows(depth: usize) -> usize {
+    (BLOCK_BYTES / depth.max(1)).clamp(24, MOST_ROWS) / 24 * 24
 }
 
 /// Copies `len` bytes and, where there is room in both, a few more: short copies in whole vectors are faster.

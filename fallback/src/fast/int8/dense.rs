@@ -3,6 +3,7 @@
 use tflite_wgpu_model::{DType, FullyConnectedOptionsWeightsFormat, Op};
 
 use super::{
+    OPERANDS,
     conv::copy,
     scheme::{Scheme, Weights, is_byte},
     shares,
@@ -33,7 +34,7 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
     if !is_byte(dtype) || options.weights_format != FullyConnectedOptionsWeightsFormat::Default {
         return None;
     }
-    let weights = Weights::new(given)?;
+    let weights = Weights::new(given, OPERANDS.weights)?;
     let shape: [usize; 2] = weights.shape().try_into().ok()?;
     let [units, depth] = shape;
     if units == 0 || depth == 0 {
@@ -41,7 +42,7 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
     }
     let weight = |k: usize, unit: usize| weights.at(unit * depth + k);
     let how = (options.fused_activation_function, Rounding::Once);
-    let scheme = Scheme::new(given, weights.zero, (depth, units), how, weight)?;
+    let scheme = Scheme::new(given, OPERANDS, weights.zero, (depth, units), how, weight)?;
     let order = scheme.level.product_order(Rounding::Once);
     let matrix = Matrix::pack(scheme.level, order, (depth, units), weight, |unit| scheme.columns[unit]);
     let (finish, row_factor) = (scheme.finish, scheme.row_factor);

@@ -6,6 +6,7 @@
 use tflite_wgpu_model::{DType, DepthwiseConv2DOptions, Op};
 
 use super::{
+    OPERANDS,
     conv::copy,
     scheme::{Scheme, Weights, is_byte},
     shares,
@@ -43,7 +44,7 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
     if !is_byte(dtype) {
         return None;
     }
-    let weights = Weights::new(given)?;
+    let weights = Weights::new(given, OPERANDS.weights)?;
     let filter: [usize; 4] = weights.shape().try_into().ok()?;
     let [one, taps_y, taps_x, channels] = filter;
     let taps = taps_y * taps_x;
@@ -65,7 +66,7 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
     };
     let depth = parts * taps;
     let how = (options.fused_activation_function, Rounding::Twice);
-    let scheme = Scheme::new(given, 0, (depth, channels), how, weight)?;
+    let scheme = Scheme::new(given, OPERANDS, 0, (depth, channels), how, weight)?;
     let panel_count = channels / gcd(channels, 64);
     if panel_count > MOST_PANELS || depth > MOST_TAPS {
         return None;

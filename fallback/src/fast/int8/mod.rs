@@ -9,9 +9,11 @@ mod dense;
 mod depthwise;
 mod pool;
 mod quantize;
+mod resize;
 mod scheme;
 mod shares;
 mod table;
+mod transpose_conv;
 mod weights;
 
 #[cfg(test)]
@@ -23,6 +25,10 @@ use BuiltinOperator as B;
 use tflite_wgpu_model::BuiltinOperator;
 
 use super::Row;
+use crate::kernels::support::Operands;
+
+/// Where most products have their operands.
+const OPERANDS: Operands = Operands { input: 0, weights: 1, bias: 2 };
 
 pub(super) const ROWS: &[Row] = &[
     Row { op: B::Conv2d, prepare: conv::prepare },
@@ -61,4 +67,6 @@ pub(super) const ROWS: &[Row] = &[
     Row { op: B::MaxPool2d, prepare: pool::prepare },
     Row { op: B::Mean, prepare: pool::prepare_mean },
     Row { op: B::Quantize, prepare: quantize::prepare },
+    Row { op: B::ResizeBilinear, prepare: resize::prepare },
+    Row { op: B::TransposeConv, prepare: transpose_conv::prepare },
 ];

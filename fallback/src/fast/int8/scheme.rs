@@ -4,7 +4,7 @@ use tflite_wgpu_model::{ActivationFunctionType, DType, Quant, QuantKind, Tensor}
 
 use crate::{
     fast::Prepare,
-    kernels::support::{Affine, Clamp, multipliers, stored_clamp},
+    kernels::support::{Affine, Clamp, Operands, multipliers, stored_clamp},
     memory::Shared,
     simd::int8::{Column, Finish, Level, Rounding},
 };
@@ -65,8 +65,9 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    pub fn new(given: &Prepare<'_>) -> Option<Self> {
-        let tensor = given.input(1)?;
+    /// The weights in input `i`.
+    pub fn new(given: &Prepare<'_>, i: usize) -> Option<Self> {
+        let tensor = given.input(i)?;
         let zero = match tensor.quant.as_ref().map(|quant| &quant.kind) {
             Some(QuantKind::Affine { zero_point, .. }) => {
                 let first = *zero_point.first()?;
@@ -78,7 +79,7 @@ impl Weights {
         if !(-128..256).contains(&zero) || !(signed || tensor.dtype == DType::UInt8) {
             return None;
         }
-        let value = given.constant(1)?;
+        let value = given.constant(i)?;
         let zero = if signed { zero } else { zero - 128 };
         (value.value().dtype() == tensor.dtype).then_some(Self { value, flip: flip(tensor.dtype), zero })
     }
@@ -105,27 +106,32 @@ pub(super) struct Scheme {
     pub padding: u8,
     /// What the sum of a row's bytes (as the product sees them) is multiplied with and added to all its sums.
     pub row_factor: i32,
+    /// The input's zero point as the product sees it.
+    zero: i32,
+    /// The file's biases, or none.
+    own: Option<Vec<i32>>,
 }
 
 impl Scheme {
     /// For `channels` channels of `depth` weights each, `weight(k, channel)`, with this zero point.
     pub fn new(
         given: &Prepare<'_>,
+        operands: Operands,
         weight_zero: i32,
         (depth, channels): (usize, usize),
         (activation, rounding): (ActivationFunctionType, Rounding),
         weight: impl Fn(usize, usize) -> i8,
     ) -> Option<Self> {
-        let (input, output) = (given.input(0)?, given.output(0)?);
+        let (input, output) = (given.input(operands.input)?, given.output(0)?);
         if input.dtype != output.dtype {
             return None;
         }
         let affine = byte_affine(input)?;
         let finish = finish(output, activation, rounding, input.dtype)?;
-        let quant: Option<&Quant> = given.input(1)?.quant.as_ref();
+        let quant: Option<&Quant> = given.input(operands.weights)?.quant.as_ref();
         let single = input.dtype == DType::UInt8;
         let factors = multipliers(single, affine, quant, Affine::of(output.quant.as_ref())?, channels).ok()?;
-        let bias = bias(given, channels)?;
+        let bias = bias(given, operands.bias, channels)?;
         // The zero point of what the product sees.
         let zero = if input.dtype == DType::Int8 { affine.zero + 128 } else { affine.zero };
         let depth_zero = i32::try_from(depth).ok()?.wrapping_mul(zero).wrapping_mul(weight_zero);
@@ -142,8 +148,8 @@ impl Scheme {
             let own = bias.as_ref().map_or(0, |bias| bias[channel]);
             let sums = i128::from(magnitude) * 255 + i128::from(own).abs();
             largest = largest.max(sums << factor.exponent.max(0));
-            let bias = own.wrapping_sub(zero.wrapping_mul(sum)).wrapping_add(depth_zero);
-            columns.push(Column { bias, mantissa: factor.mantissa, exponent: factor.exponent });
+            let start = own.wrapping_sub(zero.wrapping_mul(sum)).wrapping_add(depth_zero);
+            columns.push(Column { bias: start, mantissa: factor.mantissa, exponent: factor.exponent });
         }
         let small = largest < 1 << SUM_BITS;
         let level = match rounding {
@@ -153,16 +159,24 @@ impl Scheme {
             Rounding::Twice => Level::portable(),
         };
         let padding = affine.zero as u8;
-        Some(Self { level, columns, finish, padding, row_factor: weight_zero.wrapping_neg() })
+        Some(Self { level, columns, finish, padding, row_factor: weight_zero.wrapping_neg(), zero, own: bias })
     }
 }
 
-/// The constant INT32 bias in input 2, if there is one; `None` where it is of another kind.
-fn bias(given: &Prepare<'_>, channels: usize) -> Option<Option<Vec<i32>>> {
-    if given.omitted(2) {
+impl Scheme {
+    /// A column for some of its weights only, which come to `sum` together and have zero point 0.
+    pub fn column_with(&self, channel: usize, sum: i32) -> Column {
+        let own = self.own.as_ref().map_or(0, |own| own[channel]);
+        Column { bias: own.wrapping_sub(self.zero.wrapping_mul(sum)), ..self.columns[channel] }
+    }
+}
+
+/// The constant INT32 bias in input `i`, if there is one; `None` where it is of another kind.
+fn bias(given: &Prepare<'_>, i: usize, channels: usize) -> Option<Option<Vec<i32>>> {
+    if given.omitted(i) {
         return Some(None);
     }
-    let value = given.constant(2)?;
+    let value = given.constant(i)?;
     let elements = value.value().as_slice::<i32>().ok()?;
     (value.value().dtype() == DType::Int32 && elements.len() == channels).then(|| Some(elements.to_vec()))
 }

@@ -1,7 +1,8 @@
 //! Pools, means, conversions and movement on fast and plain kernels.
 
 use tflite_wgpu_model::{
-    ConcatenationOptions, DType, Op, Padding, Pool2DOptions, ReducerOptions, ResizeNearestNeighborOptions, infer,
+    ConcatenationOptions, DType, Op, Padding, Pool2DOptions, ReducerOptions, ResizeBilinearOptions,
+    ResizeNearestNeighborOptions, infer,
 };
 
 use super::tests::{Case, Operand, Outcome, Random, check};
@@ -27,7 +28,7 @@ fn image(random: &mut Random, dtype: DType) -> Operand {
 #[test]
 fn pools_are_exact() -> Outcome {
     check("pools", 300, |random| {
-        let dtype = random.of(&[DType::Int8, DType::UInt8]);
+        let dtype = random_type(random);
         let input = image(random, dtype);
         let padding = random.of(&[Padding::Same, Padding::Valid]);
         let [taps_y, taps_x, stride_y, stride_x] = [0; 4].map(|_: i32| 1 + random.below(4));
@@ -51,7 +52,7 @@ fn pools_are_exact() -> Outcome {
 #[test]
 fn means_are_exact() -> Outcome {
     check("means", 300, |random| {
-        let dtype = random.of(&[DType::Int8, DType::UInt8]);
+        let dtype = random_type(random);
         let input = image(random, dtype);
         let axes = random.of(&[&[1, 2][..], &[3], &[0, 1, 2], &[2], &[1, 3], &[0], &[-1, 1]]);
         let keep_dims = random.below(2) == 0;
@@ -71,7 +72,7 @@ fn means_are_exact() -> Outcome {
 #[test]
 fn floats_are_quantised_exactly() -> Outcome {
     check("quantised floats", 200, |random| {
-        let dtype = random.of(&[DType::Int8, DType::UInt8]);
+        let dtype = random_type(random);
         let scale = random.of(&[0.5, 0.25, 0.1, 0.007]);
         let len = 1 + random.below(300);
         let numbers: Vec<f32> = (0..len)
@@ -149,4 +150,22 @@ fn nearest_pixels_are_exact() -> Outcome {
         let output = Operand::new(dtype, &[shape[0], size[0], size[1], shape[3]], 0.1, 3);
         Some(Case { op, inputs: vec![input, ints(&[2], &size.map(|n| n as i32))], output })
     })
+}
+
+#[test]
+fn blended_pixels_are_exact() -> Outcome {
+    check("blended pixels", 200, |random| {
+        let dtype = random_type(random);
+        let input = image(random, dtype);
+        let size = [1 + random.below(12), 1 + random.below(12)];
+        let (align_corners, half_pixel_centers) = random.of(&[(false, false), (true, false), (false, true)]);
+        let op = Op::ResizeBilinear(ResizeBilinearOptions { align_corners, half_pixel_centers });
+        let shape = [input.shape[0], size[0], size[1], input.shape[3]];
+        let output = Operand::new(input.dtype, &shape, input.scales[0], input.zero);
+        Some(Case { op, inputs: vec![input, ints(&[2], &size.map(|n| n as i32))], output })
+    })
+}
+
+fn random_type(random: &mut Random) -> DType {
+    random.of(&[DType::Int8, DType::UInt8])
 }

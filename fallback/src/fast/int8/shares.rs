@@ -1,7 +1,10 @@
 //! Equal shares of rows for the threads.
 
 /// Multiply-adds of bytes below which starting threads costs more than it gains.
-const WORTH_THREADS: usize = 1 << 20;
+const WORTH_THREADS: usize = 1 << 21;
+/// Parts per thread, so that one that is held up does not hold up all.
+#[cfg(not(target_family = "wasm"))]
+const PARTS: usize = 2;
 
 /// Into how many shares `rows` rows are cut that take `steps` multiply-adds or the like together.
 pub(super) fn count(threads: usize, rows: usize, steps: usize) -> usize {
@@ -9,8 +12,9 @@ pub(super) fn count(threads: usize, rows: usize, steps: usize) -> usize {
     if one { 1 } else { threads.min(rows).max(1) }
 }
 
-/// Calls `work(first row, rows of out, scratch)` for `shares` shares of the rows of `out`, which are `row_len` long;
-/// each gets an equal part of `scratch`. Shares are written by one call each, so that their number changes no result.
+/// Calls `work(first row, rows of out, scratch)` for parts of the rows of `out`, which are `row_len` long, on `shares`
+/// threads; each thread has an equal part of `scratch`. A row is written by one call, so that nothing depends on the
+/// number of threads.
 pub(super) fn run(
     shares: usize,
     out: &mut [u8],
@@ -21,16 +25,27 @@ pub(super) fn run(
     let row_len = row_len.max(1);
     #[cfg(not(target_family = "wasm"))]
     if shares > 1 {
-        use rayon::prelude::*;
-        let rows = (out.len() / row_len).div_ceil(shares);
+        use std::sync::{Mutex, PoisonError};
+        let rows = (out.len() / row_len).div_ceil(shares * PARTS).max(1);
         let piece = scratch.len() / shares;
-        if piece == 0 {
-            let shares = out.par_chunks_mut(rows * row_len).enumerate();
-            shares.for_each(|(i, out)| work(i * rows, out, &mut []));
-        } else {
-            let shares = out.par_chunks_mut(rows * row_len).zip(scratch.par_chunks_mut(piece)).enumerate();
-            shares.for_each(|(i, (out, scratch))| work(i * rows, out, scratch));
-        }
+        let parts = Mutex::new(out.chunks_mut(rows * row_len).enumerate());
+        let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let help = |scratch: &mut [u8]| {
+            while let Some((i, out)) = next() {
+                work(i * rows, out, scratch);
+            }
+        };
+        // This thread works too: it need not wait for others to wake before anything happens.
+        rayon::in_place_scope(|scope| {
+            let (own, mut rest) = scratch.split_at_mut(piece);
+            for _ in 1..shares {
+                let (scratch, behind) = rest.split_at_mut(piece);
+                rest = behind;
+                let help = &help;
+                scope.spawn(move |_| help(scratch));
+            }
+            help(own);
+        });
         return;
     }
     let _ = shares;
@@ -44,7 +59,7 @@ mod tests {
         for shares in [1, 2, 3, 7] {
             let (mut out, mut scratch) = ([0u8; 33], [0u8; 21]);
             super::run(shares, &mut out, 3, &mut scratch, |first, out, scratch| {
-                assert_eq!(scratch.len(), 21 / shares);
+                assert_eq!(scratch.len(), 21 / shares, "a part of the scratch each");
                 out.chunks_mut(3).enumerate().for_each(|(i, row)| row.fill((first + i) as u8 + 1));
             });
             let expected: Vec<u8> = (0..33).map(|i| i / 3 + 1).collect();

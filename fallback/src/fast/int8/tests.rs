@@ -3,7 +3,7 @@
 use tflite_wgpu_model::{
     ActivationFunctionType, AddOptions, Bytes, Conv2DOptions, DType, Data, DepthwiseConv2DOptions,
     FullyConnectedOptions, Graph, LeakyReluOptions, MulOptions, Node, Op, Padding, Program, Quant, QuantKind, Shape,
-    SubOptions, SubgraphId, Tensor, TensorId, infer,
+    SubOptions, SubgraphId, Tensor, TensorId, TransposeConvOptions, infer,
 };
 
 use crate::{Interpreter, Kernels, Model, Value, fast, kernels::Hybrid, simd::int8::Level};
@@ -264,6 +264,42 @@ fn depthwise_convolutions_are_exact() -> Outcome {
             ..Default::default()
         };
         Some(Case { op: Op::DepthwiseConv2d(options), inputs: [vec![input], operands].concat(), output })
+    })
+}
+
+#[test]
+fn transposed_convolutions_are_exact() -> Outcome {
+    check("transposed convolutions", 400, |random| {
+        let dtype = DType::Int8;
+        let depth = random.of(&[1, 3, 4, 8, 17, 40]);
+        let channels = random.of(&[1, 2, 15, 16, 17, 33, 64, 80]);
+        let [batch, height, width] = [1 + random.below(2), 1 + random.below(5), 1 + random.below(6)];
+        let taps = [1 + random.below(4), 1 + random.below(4)];
+        let stride = [1 + random.below(3), 1 + random.below(3)];
+        let padding = random.padding();
+        let size = |n: usize, taps: usize, stride: usize| match padding {
+            Padding::Same => n * stride,
+            _ => (n - 1) * stride + taps,
+        };
+        let shape = [batch, size(height, taps[0], stride[0]), size(width, taps[1], stride[1]), channels];
+        let (zero, scale) = (random.zero(dtype), random.scale(0.05));
+        let input = Operand::new(dtype, &[batch, height, width, depth], scale, zero).computed(random);
+        let filter = [channels, taps[0], taps[1], depth];
+        let (operands, factor) = weights(random, &filter, (dtype, channels), scale);
+        let output = product_output(random, dtype, &shape, factor, depth * 2);
+        let sizes = Operand { scales: vec![], ..Operand::new(DType::Int32, &[4], 1.0, 0) };
+        let sizes = sizes.constant(shape.iter().flat_map(|&n| (n as i32).to_le_bytes()).collect());
+        let options = TransposeConvOptions {
+            padding,
+            stride_h: stride[0] as i32,
+            stride_w: stride[1] as i32,
+            fused_activation_function: random.activation(),
+            ..Default::default()
+        };
+        let mut inputs = operands;
+        inputs.insert(0, sizes);
+        inputs.insert(2, input);
+        Some(Case { op: Op::TransposeConv(options), inputs, output })
     })
 }
 
