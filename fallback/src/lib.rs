@@ -23,6 +23,7 @@ pub use error::{At, Cause, Error, Operand, TensorAt};
 pub use executor::{HostedOptions, HostedPartitions, OutputShapes};
 pub use fast::Kernels;
 pub use interpreter::{Interpreter, InterpreterBuilder, SignatureRunner, TensorInfo};
+pub use memory::MemoryPeak;
 pub use model::{Model, is_interpreted};
 pub use node::{CustomKernel, run_node, run_subgraph};
 pub use schedule::{Item, dependencies};

@@ -14,6 +14,8 @@ use crate::value::{Value, ValueError};
 
 /// Values that wait for reuse; more would only be searched in vain.
 const POOL_SIZE: usize = 32;
+/// Bytes that may wait for reuse whatever is alive.
+const SPARE_BYTES: usize = 16 << 10;
 
 /// A value that several tensors may have; its bytes count as used until the last of them lets go.
 #[derive(Clone, Debug)]
@@ -25,17 +27,37 @@ struct Held {
     counted: Counted,
 }
 
-/// Bytes in a counter, taken off when dropped.
+/// What the values that tensors have take.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Bytes of elements.
+    used: AtomicUsize,
+    /// Bytes of memory: that of a value that is used again may be larger than its elements.
+    capacity: AtomicUsize,
+}
+
+/// Bytes in the counts, taken off when dropped.
 #[derive(Debug, Default)]
 struct Counted {
     bytes: usize,
-    used: Option<Arc<AtomicUsize>>,
+    capacity: usize,
+    counts: Option<Arc<Counts>>,
+}
+
+impl Counted {
+    fn new(value: &Value, counts: &Arc<Counts>) -> Self {
+        let (bytes, capacity) = (value.heap_bytes(), value.capacity().max(value.heap_bytes()));
+        counts.used.fetch_add(bytes, Ordering::Relaxed);
+        counts.capacity.fetch_add(capacity, Ordering::Relaxed);
+        Self { bytes, capacity, counts: Some(Arc::clone(counts)) }
+    }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if let Some(used) = &self.used {
-            used.fetch_sub(self.bytes, Ordering::Relaxed);
+        if let Some(counts) = &self.counts {
+            counts.used.fetch_sub(self.bytes, Ordering::Relaxed);
+            counts.capacity.fetch_sub(self.capacity, Ordering::Relaxed);
         }
     }
 }
@@ -53,11 +75,9 @@ impl Shared {
     /// The value for writing; copied first when another tensor has it too.
     pub(crate) fn to_mut(&mut self) -> &mut Value {
         if Arc::get_mut(&mut self.0).is_none() {
-            let counted = Counted { bytes: self.0.counted.bytes, used: self.0.counted.used.clone() };
-            if let Some(used) = &counted.used {
-                used.fetch_add(counted.bytes, Ordering::Relaxed);
-            }
-            self.0 = Arc::new(Held { value: self.0.value.clone(), counted });
+            let value = self.0.value.clone();
+            let counted = self.0.counted.counts.as_ref().map(|counts| Counted::new(&value, counts));
+            self.0 = Arc::new(Held { value, counted: counted.unwrap_or_default() });
         }
         // The branch above has made this the only owner.
         &mut Arc::make_mut(&mut self.0).value
@@ -86,22 +106,49 @@ pub(crate) enum MemoryError {
     },
 }
 
+/// What an interpreter's tensors have taken at most so far, constants left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryPeak {
+    /// Bytes of the tensors that were alive at the same time: no plan can do with less.
+    pub live_bytes: usize,
+    /// Bytes that they took: with what waited for reuse, what was larger than needed, and working memory of kernels.
+    pub taken_bytes: usize,
+}
+
 /// The memory of one interpreter.
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit: usize,
-    used: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     pool: Vec<Value>,
+    peak: MemoryPeak,
 }
 
 impl Memory {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, used: Arc::default(), pool: Vec::new() }
+        Self { limit, counts: Arc::default(), pool: Vec::new(), peak: MemoryPeak::default() }
     }
 
     /// Bytes that tensors have now.
     pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
+        self.counts.used.load(Ordering::Relaxed)
+    }
+
+    /// What tensors have taken at most.
+    pub(crate) fn peak(&self) -> MemoryPeak {
+        self.peak
+    }
+
+    /// Takes note of what is in use while a node has both its inputs and its outputs, `working` bytes of its own included.
+    pub(crate) fn note(&mut self, working: usize) {
+        let taken = self.taken().saturating_add(working);
+        self.peak.live_bytes = self.peak.live_bytes.max(self.used());
+        self.peak.taken_bytes = self.peak.taken_bytes.max(taken);
+    }
+
+    /// Bytes of memory that tensors have or that wait for reuse.
+    fn taken(&self) -> usize {
+        self.counts.capacity.load(Ordering::Relaxed).saturating_add(self.pooled())
     }
 
     /// Bytes that may still be taken.
@@ -128,11 +175,17 @@ impl Memory {
         let needed = Value::bytes_of(dtype, shape).map_err(MemoryError::Value)?;
         self.check(needed)?;
         self.check_extent(dtype, shape)?;
-        let fits = |value: &Value| (needed..=needed.saturating_mul(2).max(256)).contains(&value.capacity());
+        let live = self.peak.live_bytes.max(self.used().saturating_add(needed));
+        // A large value in memory much larger than it would be missed where that is needed.
+        let slack = if needed > live / 32 { needed / 8 } else { needed };
+        let fits = |value: &Value| (needed..=needed.saturating_add(slack).max(256)).contains(&value.capacity());
         let best = self.pool.iter().enumerate().filter(|(_, v)| fits(v)).min_by_key(|(_, v)| v.capacity());
         let value = match best.map(|(i, _)| i) {
             Some(i) => self.pool.swap_remove(i),
-            None => Value::empty(dtype),
+            None => {
+                self.make_room(needed, live.saturating_add(live / 8).saturating_add(SPARE_BYTES));
+                Value::empty(dtype)
+            }
         };
         if needed > self.available().saturating_sub(self.pooled()) {
             self.trim();
@@ -140,20 +193,32 @@ impl Memory {
         Ok(value)
     }
 
+    /// Gives memory that waits for reuse back to the system until `needed` more bytes stay below `most`: what suffices
+    /// and is smallest, else what is largest.
+    fn make_room(&mut self, needed: usize, most: usize) {
+        while let Some(excess) = self.taken().saturating_add(needed).checked_sub(most).filter(|&excess| excess > 0) {
+            let sizes = || self.pool.iter().map(Value::capacity).enumerate();
+            let enough = sizes().filter(|(_, bytes)| *bytes >= excess).min_by_key(|(_, bytes)| *bytes);
+            match enough.or_else(|| sizes().max_by_key(|(_, bytes)| *bytes)) {
+                Some((i, _)) => drop(self.pool.swap_remove(i)),
+                None => return,
+            }
+        }
+    }
+
     /// Shares a value and counts its bytes.
     pub(crate) fn hold(&self, value: Value) -> Result<Shared, MemoryError> {
         let bytes = value.heap_bytes();
         self.check(bytes)?;
         self.check_extent(value.dtype(), value.shape())?;
-        self.used.fetch_add(bytes, Ordering::Relaxed);
-        let counted = Counted { bytes, used: Some(Arc::clone(&self.used)) };
+        let counted = Counted::new(&value, &self.counts);
         Ok(Shared(Arc::new(Held { value, counted })))
     }
 
     /// Takes back a value that a tensor needs no longer; its memory is reused unless another tensor has it too.
     pub(crate) fn recycle(&mut self, shared: Shared) {
         let Some(held) = Arc::into_inner(shared.0) else { return };
-        let own = held.counted.used.is_some();
+        let own = held.counted.counts.is_some();
         // The count goes down before the pool is asked, so that a value never stands for itself twice.
         let Held { value, counted } = held;
         drop(counted);
@@ -226,6 +291,25 @@ mod tests {
         assert!(matches!(too_large, Err(MemoryError::Value(ValueError::TooLarge(_)))));
         let value = Value::zeros(DType::Int8, &[1 << 31, 0]).map_err(MemoryError::Value)?;
         assert!(memory.hold(value).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn what_waits_for_reuse_is_limited_by_what_is_alive() -> Result<(), MemoryError> {
+        let mut memory = Memory::new(1 << 30);
+        // A chain of ever larger values, two of which are alive at a time.
+        let mut before = None;
+        for size in (100..1000).step_by(100) {
+            let value = memory.allocate(DType::Float32, &[size << 8])?;
+            let shared = memory.hold(value)?;
+            memory.note(0);
+            before.replace(shared).into_iter().for_each(|old| memory.recycle(old));
+        }
+        let MemoryPeak { live_bytes, taken_bytes } = memory.peak();
+        assert_eq!(live_bytes, (800 + 900) << 10);
+        assert!((live_bytes..=live_bytes * 6 / 5).contains(&taken_bytes), "{taken_bytes} of {live_bytes}");
+        memory.note(live_bytes);
+        assert!(memory.peak().taken_bytes > 2 * live_bytes, "working memory counts");
         Ok(())
     }
 

@@ -173,13 +173,22 @@ impl Evaluation<'_> {
             outputs.push(match shape {
                 Some(shape) => (self.allocate)(dtype, shape)
                     .map_err(|error| memory_error(error, &self.at(), Operand::output(i, *tensor)))?,
-                None => Value::empty(dtype),
+                None => self.unshaped(dtype, *tensor),
             });
         }
         if known.by_value.get() {
             self.state.shapes = None;
         }
         Ok(outputs)
+    }
+
+    /// An output that the kernel shapes itself, in memory for the file's shape: a kernel that allocates would not find
+    /// what waits for reuse.
+    fn unshaped(&mut self, dtype: DType, tensor: Option<&Tensor>) -> Value {
+        let guess = tensor.filter(|_| dtype != DType::String);
+        let guess = guess.and_then(|tensor| (self.allocate)(dtype, &tensor.dims).ok());
+        let emptied = guess.and_then(|mut value| value.reset(dtype, &[0]).ok().map(|()| value));
+        emptied.unwrap_or_else(|| Value::empty(dtype))
     }
 
     pub(crate) fn at(&self) -> At {

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tflite_wgpu_fallback::{Error, Interpreter, Model, kernels::Hybrid};
+use tflite_wgpu_fallback::{Error, Interpreter, Kernels, Model, kernels::Hybrid};
 use tflite_wgpu_model::DType;
 
 /// Bytes that tensors may take.
@@ -14,8 +14,10 @@ const MAX_LOOP_ITERATIONS: u64 = 6;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(model) = Model::read(data.to_vec()) else { return };
-    let hybrid = if data.len() % 2 == 0 { Hybrid::Tflite } else { Hybrid::default() };
+    let hybrid = if data.len() & 1 == 0 { Hybrid::Tflite } else { Hybrid::default() };
+    let kernels = if data.len() & 2 == 0 { Kernels::Fast } else { Kernels::Plain };
     let builder = Interpreter::builder(&model).memory_limit_bytes(MEMORY_LIMIT_BYTES).threads(1).hybrid(hybrid);
+    let builder = builder.kernels(kernels);
     let Ok(mut interpreter) = builder.max_loop_iterations(MAX_LOOP_ITERATIONS).build() else { return };
     for result in [run(&mut interpreter, data), signatures(&mut interpreter)] {
         if let Err(error) = result {

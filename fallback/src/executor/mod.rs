@@ -201,6 +201,7 @@ impl Executor {
         for (i, value) in evaluated.states {
             self.store_state(scope, id, node, i, value)?;
         }
+        self.memory.note(self.workspace.bytes());
         Ok(())
     }
 

@@ -11,6 +11,11 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
+    /// Bytes that it has grown to.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.lines.as_slice())
+    }
+
     /// `len` elements with whatever an earlier use has left in them.
     pub(crate) fn take<T: Pod>(&mut self, len: usize) -> &mut [T] {
         let bytes = len.saturating_mul(size_of::<T>());

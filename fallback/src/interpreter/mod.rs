@@ -14,7 +14,7 @@ use crate::{
     delegate::{Fallback, Partition},
     error::Error,
     executor::Executor,
-    memory::Shared,
+    memory::{MemoryPeak, Shared},
     model::Model,
     schedule::Item,
     value::Value,
@@ -202,6 +202,11 @@ impl Interpreter {
     /// Partitions that the CPU has run instead of the delegate so far, with the reasons.
     pub fn fallbacks(&self) -> &[Fallback] {
         &self.executor.fallbacks
+    }
+
+    /// What tensors in host memory have taken at most so far, constants left out.
+    pub fn memory_peak(&self) -> MemoryPeak {
+        self.executor.memory.peak()
     }
 
     /// Bytes that tensors take now, constants left out.

@@ -1,6 +1,6 @@
 //! Running a model within small limits.
 
-use tflite_wgpu_fallback::{Error, Interpreter, Model, Value, kernels::Hybrid};
+use tflite_wgpu_fallback::{Error, Interpreter, Kernels, Model, Value, kernels::Hybrid};
 
 /// Bytes that tensors may take.
 const MEMORY_LIMIT_BYTES: usize = 4 << 20;
@@ -27,19 +27,22 @@ pub struct Step {
     pub inputs: Vec<Value>,
 }
 
-/// Builds, allocates, invokes on zeros and then with each step's inputs, of which `replaced` is another. The first error
+/// Builds with one kind of kernels, allocates, invokes on zeros and then with each step's inputs, of which `replaced` is
+/// another. The first error
 /// of the last invoke is the answer; errors on the way do not keep what follows from being tried.
 ///
 /// # Errors
 /// When the model is refused or does not run.
-pub fn run(model: &Model, case: &Case, replaced: Option<(usize, &Value)>) -> Result<(), Error> {
-    run_as(model, case, replaced, Hybrid::default())?;
-    if case.hybrid { run_as(model, case, replaced, Hybrid::Tflite) } else { Ok(()) }
+pub fn run(model: &Model, case: &Case, replaced: Option<(usize, &Value)>, kernels: Kernels) -> Result<(), Error> {
+    let builder = || {
+        let builder = Interpreter::builder(model).memory_limit_bytes(MEMORY_LIMIT_BYTES).threads(1);
+        builder.max_loop_iterations(MAX_LOOP_ITERATIONS).kernels(kernels)
+    };
+    run_on(builder().build()?, case, replaced)?;
+    if case.hybrid { run_on(builder().hybrid(Hybrid::Tflite).build()?, case, replaced) } else { Ok(()) }
 }
 
-fn run_as(model: &Model, case: &Case, replaced: Option<(usize, &Value)>, hybrid: Hybrid) -> Result<(), Error> {
-    let builder = Interpreter::builder(model).memory_limit_bytes(MEMORY_LIMIT_BYTES).threads(1).hybrid(hybrid);
-    let mut interpreter = builder.max_loop_iterations(MAX_LOOP_ITERATIONS).build()?;
+fn run_on(mut interpreter: Interpreter, case: &Case, replaced: Option<(usize, &Value)>) -> Result<(), Error> {
     let mut result = interpreter.allocate_tensors();
     if replaced.is_none() {
         result = result.and_then(|()| interpreter.invoke());

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tflite_wgpu_fallback::Model;
+use tflite_wgpu_fallback::{Kernels, Model};
 use tflite_wgpu_model::{Bytes, Program};
 
 use crate::{
@@ -80,7 +80,8 @@ impl Sweep {
             self.sound += 1;
             for damage in values::damages(case) {
                 if let Act::Input(i, value) = &damage.act {
-                    self.variant(case, &damage.what, "", || run(model, case, Some((*i, value))).map_err(text));
+                    let replaced = Some((*i, value));
+                    self.variant(case, &damage.what, "", |kernels| run(model, case, replaced, kernels).map_err(text));
                 }
             }
         }
@@ -91,33 +92,35 @@ impl Sweep {
                 act(&mut program);
                 program
             };
-            self.variant(case, &what, "typed: ", || load(damaged(), case));
-            self.variant(case, &what, "written: ", || {
+            self.variant(case, &what, "typed: ", |kernels| load(damaged(), case, kernels));
+            self.variant(case, &what, "written: ", |kernels| {
                 let file = damaged().write().map_err(text)?;
-                load(Program::read(file.into()).map_err(text)?, case)
+                load(Program::read(file.into()).map_err(text)?, case, kernels)
             });
         }
         for Damage { what, act } in file::damages(&explicit) {
             let Act::Bytes(at, new) = act else { continue };
-            self.variant(case, &what, "file: ", || {
+            self.variant(case, &what, "file: ", |kernels| {
                 let mut damaged = explicit.clone();
                 if let Some(place) = damaged.get_mut(at..at + new.len()) {
                     place.copy_from_slice(&new);
                 }
-                load(Program::read(damaged.into()).map_err(text)?, case)
+                load(Program::read(damaged.into()).map_err(text)?, case, kernels)
             });
         }
     }
 
-    /// Runs one variant, if it is chosen.
-    fn variant(&mut self, case: &Case, what: &str, kind: &str, run: impl FnOnce() -> Result<(), String>) {
+    /// Runs one variant, if it is chosen; fast and plain kernels take turns.
+    fn variant(&mut self, case: &Case, what: &str, kind: &str, run: impl FnOnce(Kernels) -> Result<(), String>) {
         self.seen += 1;
         if !self.seen.is_multiple_of(self.share) {
             return;
         }
         let name = format!("{}: {kind}{what}", case.name);
+        let plain = (self.ran + self.refused).is_multiple_of(2);
+        let kernels = if plain { Kernels::Plain } else { Kernels::Fast };
         self.announce(&name);
-        match catch_unwind(AssertUnwindSafe(run)) {
+        match catch_unwind(AssertUnwindSafe(|| run(kernels))) {
             Ok(Ok(())) => self.ran += 1,
             Ok(Err(message)) => {
                 self.refused += 1;
@@ -179,9 +182,9 @@ impl Sweep {
     }
 }
 
-fn load(program: Program, case: &Case) -> Result<(), String> {
+fn load(program: Program, case: &Case, kernels: Kernels) -> Result<(), String> {
     let model = Model::new(program).map_err(text)?;
-    run(&model, case, None).map_err(text)
+    run(&model, case, None, kernels).map_err(text)
 }
 
 fn text(error: impl std::fmt::Display) -> String {
