@@ -22,10 +22,10 @@ pub(super) fn run(
     scratch: &mut [u8],
     work: impl Fn(usize, &mut [u8], &mut [u8]) + Send + Sync,
 ) {
-    let row_len = row_len.max(1);
     #[cfg(not(target_family = "wasm"))]
     if shares > 1 {
         use std::sync::{Mutex, PoisonError};
+        let row_len = row_len.max(1);
         let rows = (out.len() / row_len).div_ceil(shares * PARTS).max(1);
         let piece = scratch.len() / shares;
         let parts = Mutex::new(out.chunks_mut(rows * row_len).enumerate());
@@ -48,7 +48,7 @@ pub(super) fn run(
         });
         return;
     }
-    let _ = shares;
+    let _ = (shares, row_len);
     work(0, out, scratch);
 }
 

@@ -1,6 +1,6 @@
 //! Functions of one or two stored bytes.
 
-use super::{Kind, Level};
+use super::Level;
 use crate::kernels::fixed_point::Multiplier;
 
 /// An operand of a sum: its zero point as an INT8 one, and what its value, shifted left, is multiplied with.
@@ -39,6 +39,7 @@ pub(crate) struct Binary {
 
 impl Binary {
     /// Whether no factor shifts left, which only the plain loop does.
+    #[cfg(target_arch = "x86_64")]
     fn shifts_right(&self) -> bool {
         let right = |factor: Multiplier| factor.exponent <= 0;
         let operands = match self.combine {
@@ -57,7 +58,7 @@ pub(crate) fn binary(level: Level, function: &Binary, a: &[u8], b: &[u8], out: &
     assert!(a.len() == out.len() && b.len() == out.len(), "operands of one length");
     match level.0 {
         #[cfg(target_arch = "x86_64")]
-        Kind::Vnni if function.shifts_right() => super::vnni_bytes::binary(level, function, a, b, out),
+        super::Kind::Vnni if function.shifts_right() => super::vnni_bytes::binary(level, function, a, b, out),
         _ => {
             let one = |a: u8, b: u8| binary_of(function, a, b);
             out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (&a, &b))| *out = one(a, b));
@@ -88,7 +89,7 @@ pub(crate) fn lookup(level: Level, table: &[u8; 256], x: &[u8], out: &mut [u8]) 
     assert!(x.len() == out.len(), "as many results as bytes");
     match level.0 {
         #[cfg(target_arch = "x86_64")]
-        Kind::Vnni => super::vnni_bytes::lookup(level, table, x, out),
+        super::Kind::Vnni => super::vnni_bytes::lookup(level, table, x, out),
         _ => out.iter_mut().zip(x).for_each(|(out, &x)| *out = table[usize::from(x)]),
     }
 }

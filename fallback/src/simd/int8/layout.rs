@@ -13,6 +13,7 @@ impl Default for Line {
 
 /// How a line's 64 weights stand for 16 columns by 4 rows of the depth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "other machines have one order"))]
 pub(crate) enum Order {
     /// Four rows of 16 columns.
     Plain,
@@ -117,6 +118,7 @@ pub(crate) struct Panel {
     /// One per block.
     pub scales: Vec<Columns16>,
     /// Whether some sums are shifted left.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "plain loops look at every column"))]
     pub left: bool,
 }
 

@@ -17,7 +17,9 @@ mod vnni;
 mod vnni_bytes;
 
 pub(crate) use bytes::{Addend, Binary, Combine, SUM_BITS, binary, lookup};
-pub(crate) use layout::{Column, Columns16, Finish, Line, Order, Panel, Rounding};
+#[cfg(target_arch = "x86_64")]
+use layout::Line;
+pub(crate) use layout::{Column, Columns16, Finish, Order, Panel, Rounding};
 
 /// Instructions that the integer kernels use; only what this machine has can be named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,7 @@ impl Level {
 
     /// All that this machine has, the slowest first.
     pub fn all() -> Vec<Self> {
+        #[allow(unused_mut, reason = "other machines have one")]
         let mut levels = vec![Self(Kind::Portable)];
         #[cfg(target_arch = "x86_64")]
         {
