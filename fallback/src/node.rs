@@ -205,17 +205,23 @@ impl Evaluation<'_> {
     }
 
     fn kernel_error(&self, error: KernelError) -> Error {
-        let at = self.at();
-        match error {
-            KernelError::Input { input, error } => Error::Operand { at, operand: self.input_operand(input), error },
-            KernelError::MissingInput(input) => Error::MissingInput { at, input },
-            KernelError::Output { output, error } => {
-                let tensor = self.node.output(output).and_then(|id| self.env.tensors.get(id.index()));
-                Error::Operand { at, operand: Operand::output(output, tensor), error }
-            }
-            KernelError::Unsupported { what, found, expected } => {
-                Error::Attribute { at, what, found: clipped(found), expected: clipped(expected) }
-            }
+        kernel_error(error, self.at(), self.node, self.env.tensors)
+    }
+}
+
+/// A kernel's error with the names of the node and its tensors.
+pub(crate) fn kernel_error(error: KernelError, at: At, node: &Node, tensors: &[Tensor]) -> Error {
+    let tensor = |id: Option<tflite_wgpu_model::TensorId>| id.and_then(|id| tensors.get(id.index()));
+    match error {
+        KernelError::Input { input, error } => {
+            Error::Operand { at, operand: Operand::input(input, tensor(node.input(input))), error }
+        }
+        KernelError::MissingInput(input) => Error::MissingInput { at, input },
+        KernelError::Output { output, error } => {
+            Error::Operand { at, operand: Operand::output(output, tensor(node.output(output))), error }
+        }
+        KernelError::Unsupported { what, found, expected } => {
+            Error::Attribute { at, what, found: clipped(found), expected: clipped(expected) }
         }
     }
 }

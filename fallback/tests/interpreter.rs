@@ -154,6 +154,38 @@ fn unknown_operators_are_found_when_building() -> Outcome {
 }
 
 #[test]
+fn what_a_kernel_refuses_is_found_when_building() -> Outcome {
+    use tflite_wgpu_model::{ActivationFunctionType, AddOptions, LeakyReluOptions};
+    let add = |activation| Op::Add(AddOptions { fused_activation_function: activation, ..AddOptions::default() });
+    let plain = add(ActivationFunctionType::None);
+    let refusal = |op: Op, version, types: &[DType], output| {
+        let mut g = Build::default();
+        let inputs: Vec<_> = types.iter().map(|dtype| g.input("x", *dtype, &[2])).collect();
+        let y = g.computed("y", output, &[2]);
+        g.node(op, &inputs, &[y]);
+        g.0.nodes[0].version = version;
+        let model = Model::new(program(vec![g.outputs(&[y])]))?;
+        Ok::<_, Error>(start(&model).build().err().map_or_else(String::new, |error| error.to_string()))
+    };
+    let f32 = DType::Float32;
+    assert_eq!(refusal(plain.clone(), 1, &[f32, f32], f32)?, "");
+    let found = refusal(plain.clone(), 1, &[DType::Bool, DType::Bool], DType::Bool)?;
+    assert!(
+        found.starts_with(r#"node 0 ADD: type of input 0 "x" is BOOL, expected FLOAT32, FLOAT16, INT32"#),
+        "{found}"
+    );
+    let found = refusal(plain.clone(), 1, &[f32, DType::Int32], f32)?;
+    assert_eq!(found, r#"node 0 ADD: type of input 1 "x" is INT32, expected FLOAT32 as of input 0"#);
+    let found = refusal(Op::LeakyRelu(LeakyReluOptions { alpha: 0.1 }), 1, &[f32], DType::Int8)?;
+    assert_eq!(found, r#"node 0 LEAKY_RELU: type of output 0 "y" is INT8, expected FLOAT32 as of input 0"#);
+    assert_eq!(refusal(plain.clone(), 1, &[f32], f32)?, "node 0 ADD: input 1 is missing");
+    assert_eq!(refusal(plain, 99, &[f32, f32], f32)?, "node 0 ADD: version is 99, expected at most 6");
+    let found = refusal(add(ActivationFunctionType::Tanh), 1, &[f32, f32], f32)?;
+    assert!(found.starts_with("node 0 ADD: fused activation is Tanh, expected NONE, RELU"), "{found}");
+    Ok(())
+}
+
+#[test]
 fn kernel_errors_name_the_node() -> Outcome {
     let mut g = Build::default();
     let x = g.input("x", DType::Int64, &[2]);

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use tflite_wgpu_model::{Graph, NodeId, Op, SubgraphId, TensorId};
+use tflite_wgpu_model::{Graph, Node, NodeId, Op, SubgraphId, TensorId};
 
 use super::{Interpreter, entry::Entry};
 use crate::{
@@ -13,10 +13,10 @@ use crate::{
     error::{At, Error},
     executor::{Delegated, Executor, Frame, Options, Plan, Resources},
     fast::{Kernels, Workspace},
-    kernels::Hybrid,
+    kernels::{self, Hybrid},
     memory::Memory,
     model::{Call, Model, callees, is_interpreted},
-    node::{CustomKernel, Kernel, NodeState},
+    node::{CustomKernel, Kernel, NodeState, kernel_error},
     schedule::{Item, schedule},
 };
 
@@ -100,11 +100,13 @@ impl InterpreterBuilder {
         self
     }
 
-    /// Lets the delegate choose, orders the nodes, and checks that every node that can run has a kernel.
+    /// Lets the delegate choose, orders the nodes, and checks that every node that can run has a kernel which takes its
+    /// version, attributes and types.
     ///
     /// # Errors
-    /// [`Error::NoKernel`] for an operator that neither the CPU nor the delegate has, [`Error::Partition`] when the
-    /// delegate's choice cannot be ordered.
+    /// [`Error::NoKernel`] for an operator that neither the CPU nor the delegate has, [`Error::Attribute`] for a
+    /// version, an attribute or a type that the CPU's kernel does not take, [`Error::MissingInput`],
+    /// [`Error::Partition`] when the delegate's choice cannot be ordered.
     pub fn build(self) -> Result<Interpreter, Error> {
         let mut fallbacks = Vec::new();
         let mut delegated = self.delegate.map(Delegated::new);
@@ -206,13 +208,20 @@ fn check_kernels(model: &Model, entries: &HashSet<SubgraphId>, plans: &[Arc<Plan
     reachable.sort_unstable();
     for id in reachable {
         let (Some(graph), Some(plan)) = (model.program().graph(id), plans.get(id.index())) else { continue };
+        let at = |node, data: &Node| At { subgraph: id, node: Some(node), op: data.op.name().into() };
+        for (n, data) in graph.nodes.iter().enumerate() {
+            let at = || at(NodeId::from_index(n), data);
+            kernels::check_version(data).map_err(|error| kernel_error(error, at(), data, &graph.tensors))?;
+        }
         for step in &plan.steps {
             let Item::Node(node) = step.item else { continue };
             let Some(data) = graph.nodes.get(node.index()) else { continue };
-            let kernel = plan.kernels.get(node.index()).is_some_and(Option::is_some);
-            if !kernel && !is_interpreted(&data.op) {
-                let at = At { subgraph: id, node: Some(node), op: data.op.name().into() };
-                return Err(Error::NoKernel { at });
+            match plan.kernels.get(node.index()).and_then(Option::as_ref) {
+                Some(Kernel::Row(_)) => kernels::check(data, &graph.tensors)
+                    .map_err(|error| kernel_error(error, at(node, data), data, &graph.tensors))?,
+                Some(Kernel::Custom(_)) => {}
+                None if is_interpreted(&data.op) => {}
+                None => return Err(Error::NoKernel { at: at(node, data) }),
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod activation;
 mod argminmax;
+mod attributes;
 mod batch_matmul;
 mod binary;
 mod blocks;
@@ -54,6 +55,7 @@ pub(crate) mod support;
 mod text;
 mod topk;
 mod transpose_conv;
+mod types;
 
 #[cfg(test)]
 mod movement_tests;
@@ -61,6 +63,7 @@ mod movement_tests;
 mod testing;
 
 pub use support::float_elements;
+pub(crate) use types::{check, check_version};
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Node, Op, Program, Quant, Tensor};
 

@@ -6,8 +6,9 @@
 mod judge;
 mod npy;
 mod run;
+mod types;
 
-use std::{env, error::Error, fs, io::Read, path::PathBuf};
+use std::{collections::BTreeMap, env, error::Error, fs, io::Read, path::PathBuf};
 
 use serde_json::Value as Json;
 use tflite_wgpu_fallback::{Interpreter, Model, Value, kernels::Hybrid};
@@ -25,14 +26,47 @@ struct Tally {
     unsupported: Vec<String>,
 }
 
-#[test]
-fn packs() -> Result<(), Box<dyn Error>> {
+/// The folder of the packs, if it is there.
+fn folder() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance");
     let folder = PathBuf::from(env::var("TFLITE_WGPU_CONFORMANCE").unwrap_or_else(|_| default.to_owned()));
     if !folder.is_dir() {
         println!("SKIPPED packs: no packs at {}; set TFLITE_WGPU_CONFORMANCE to their folder", folder.display());
-        return Ok(());
+        return None;
     }
+    Some(folder)
+}
+
+/// `RAISE=1` writes the table.
+#[test]
+fn the_table_of_types_is_what_the_kernels_take() -> Result<(), Box<dyn Error>> {
+    let Some(folder) = folder() else { return Ok(()) };
+    let mut asked: BTreeMap<String, types::Asked> = BTreeMap::new();
+    for (op, _) in read_floors()? {
+        let path = folder.join(format!("{op}.zip"));
+        let mut archive = Archive::new(fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?)?;
+        let head: Json = serde_json::from_slice(&file(&mut archive, "cases.json")?)?;
+        for case in head["cases"].as_array().ok_or("no cases")? {
+            let name = case["name"].as_str().ok_or("case without a name")?;
+            let model = Model::read(file(&mut archive, &format!("{name}/model.tflite"))?)?;
+            let steps = case["steps"].as_array().map_or(0, Vec::len);
+            let prefix = if steps == 1 { format!("{name}/in") } else { format!("{name}/s0_in") };
+            let inputs = tensors(&mut archive, &case["steps"][0]["inputs"], &prefix)?;
+            if let Some(probe) = types::Probe::new(&model, &inputs) {
+                let one = &model.program().subgraphs[0].nodes[0].op;
+                if !tflite_wgpu_fallback::is_interpreted(one) {
+                    asked.entry(probe.op().to_owned()).or_default().ask(&probe);
+                }
+            }
+        }
+    }
+    assert!(!asked.is_empty(), "no kernel was asked");
+    types::compare(&asked, env::var_os("RAISE").is_some())
+}
+
+#[test]
+fn packs() -> Result<(), Box<dyn Error>> {
+    let Some(folder) = folder() else { return Ok(()) };
     let chosen = env::var("PACKS").ok();
     let list = env::var("LIST").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
     let mut floors = read_floors()?;
