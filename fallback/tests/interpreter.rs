@@ -186,6 +186,26 @@ fn what_a_kernel_refuses_is_found_when_building() -> Outcome {
 }
 
 #[test]
+fn results_have_the_type_of_the_first_input_whatever_the_file_says() -> Outcome {
+    use tflite_wgpu_model::{Quant, QuantKind};
+    let mut g = Build::default();
+    let x = g.input("x", DType::UInt8, &[2]);
+    let (h, y) = (g.f32("h", &[2]), g.computed("y", DType::UInt8, &[2]));
+    g.node(Op::Add(Default::default()), &[x, x], &[h]);
+    g.node(Op::Add(Default::default()), &[h, x], &[y]);
+    for tensor in &mut g.0.tensors {
+        let kind = QuantKind::Affine { scale: vec![1.0], zero_point: vec![0], axis: 0 };
+        tensor.quant = Some(Quant { kind, ..Quant::default() });
+    }
+    let model = Model::new(program(vec![g.outputs(&[y])]))?;
+    let mut interpreter = start(&model).build()?;
+    interpreter.set_input(0, Value::from_slice(DType::UInt8, &[2], &[1u8, 5])?)?;
+    interpreter.invoke()?;
+    assert_eq!(interpreter.output(0)?.as_slice::<u8>()?, [3, 15]);
+    Ok(())
+}
+
+#[test]
 fn kernel_errors_name_the_node() -> Outcome {
     let mut g = Build::default();
     let x = g.input("x", DType::Int64, &[2]);

@@ -213,11 +213,13 @@ fn check_kernels(model: &Model, entries: &HashSet<SubgraphId>, plans: &[Arc<Plan
             let at = || at(NodeId::from_index(n), data);
             kernels::check_version(data).map_err(|error| kernel_error(error, at(), data, &graph.tensors))?;
         }
+        let mut checker = kernels::Checker::new(&graph.tensors);
         for step in &plan.steps {
             let Item::Node(node) = step.item else { continue };
             let Some(data) = graph.nodes.get(node.index()) else { continue };
             match plan.kernels.get(node.index()).and_then(Option::as_ref) {
-                Some(Kernel::Row(_)) => kernels::check(data, &graph.tensors)
+                Some(Kernel::Row(_)) => checker
+                    .check(data)
                     .map_err(|error| kernel_error(error, at(node, data), data, &graph.tensors))?,
                 Some(Kernel::Custom(_)) => {}
                 None if is_interpreted(&data.op) => {}

@@ -63,7 +63,7 @@ mod movement_tests;
 mod testing;
 
 pub use support::float_elements;
-pub(crate) use types::{check, check_version};
+pub(crate) use types::{Checker, check_version};
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Node, Op, Program, Quant, Tensor};
 

@@ -7,7 +7,7 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use tflite_wgpu_model::{DType, Node, Tensor, TensorId};
+use tflite_wgpu_model::{DType, Node, Op, Tensor, TensorId};
 
 use super::{KernelError, attributes, support::refuse};
 
@@ -73,36 +73,62 @@ pub(crate) fn check_version(node: &Node) -> Result<(), KernelError> {
     }
 }
 
-/// Checks what a kernel of this crate would refuse whatever the values are: missing inputs, types, attributes.
-///
-/// # Errors
-/// Names the input or output, what it is, and what it may be.
-pub(crate) fn check(node: &Node, tensors: &[Tensor]) -> Result<(), KernelError> {
-    attributes::check(&node.op)?;
-    let Some(line) = TABLE.get(node.op.name()) else { return Ok(()) };
-    let tensor = |id: TensorId| tensors.get(id.index());
-    let first = node.input(0).and_then(tensor).map(|tensor| tensor.dtype);
-    for slot in &line.slots {
+/// Checks the nodes of a subgraph, one after the other.
+pub(crate) struct Checker<'a> {
+    tensors: &'a [Tensor],
+    /// Types that kernels give to results whatever the file says.
+    given: HashMap<TensorId, DType>,
+}
+
+impl<'a> Checker<'a> {
+    /// A checker of nodes whose tensors are these.
+    pub fn new(tensors: &'a [Tensor]) -> Self {
+        Self { tensors, given: HashMap::new() }
+    }
+
+    /// Checks what a kernel of this crate would refuse whatever the values are: missing inputs, types, attributes.
+    ///
+    /// # Errors
+    /// Names the input or output, what it is, and what it may be.
+    pub fn check(&mut self, node: &Node) -> Result<(), KernelError> {
+        attributes::check(&node.op)?;
+        let Some(line) = TABLE.get(node.op.name()) else { return Ok(()) };
+        let first = node.input(0).and_then(|id| self.dtype(id));
+        for slot in &line.slots {
+            self.check_slot(node, slot, first)?;
+        }
+        if let (true, Some(output), Some(first)) = (gives_own_type(&node.op), node.output(0), first) {
+            self.given.insert(output, first);
+        }
+        Ok(())
+    }
+
+    fn check_slot(&self, node: &Node, slot: &Slot, first: Option<DType>) -> Result<(), KernelError> {
         let id = if slot.output { node.output(slot.index) } else { node.input(slot.index) };
-        let Some(found) = id.and_then(tensor) else {
-            match slot.output || slot.optional {
-                true => continue,
-                false => return Err(KernelError::MissingInput(slot.index)),
-            }
+        let Some((id, found)) = id.and_then(|id| Some((id, self.dtype(id)?))) else {
+            let fine = slot.output || slot.optional;
+            return if fine { Ok(()) } else { Err(KernelError::MissingInput(slot.index)) };
+        };
+        let expected = match &slot.types {
+            None if Some(found) == first || first.is_none() => return Ok(()),
+            None => format!("{} as of input 0", first.map_or("", DType::name)),
+            Some(types) if types.contains(&found) => return Ok(()),
+            Some(types) => list(types),
         };
         let side = if slot.output { "output" } else { "input" };
-        let what = || format!("type of {side} {} {:?}", slot.index, found.name);
-        match &slot.types {
-            None if Some(found.dtype) == first || first.is_none() => {}
-            None => {
-                let expected = first.map_or("", DType::name);
-                return Err(refuse(what(), found.dtype, format!("{expected} as of input 0")));
-            }
-            Some(types) if types.contains(&found.dtype) => {}
-            Some(types) => return Err(refuse(what(), found.dtype, list(types))),
-        }
+        let name = self.tensors.get(id.index()).map_or("", |tensor| &tensor.name);
+        Err(refuse(format!("type of {side} {} {name:?}", slot.index), found, expected))
     }
-    Ok(())
+
+    fn dtype(&self, id: TensorId) -> Option<DType> {
+        let stated = || self.tensors.get(id.index()).map(|tensor| tensor.dtype);
+        self.given.get(&id).copied().or_else(stated)
+    }
+}
+
+/// Whether the result has the type of the first input although the file may say another.
+fn gives_own_type(op: &Op) -> bool {
+    matches!(op, Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Div(_) | Op::SquaredDifference)
 }
 
 /// `INT8, INT16 or INT32`
