@@ -1,21 +1,24 @@
 //! What can be known of a subgraph before it runs: shapes, and values that follow from constants and shapes alone.
 
+use std::sync::Arc;
+
 use crate::constant::Constant;
 
-use tflite_wgpu_fallback::{Model, Value, run_node};
+use tflite_wgpu_fallback::{CustomOperators, Model, Value, run_node};
 use tflite_wgpu_model::{
     BuiltinOperator, DType, Data, Graph, Node, NodeId, Op, QuantKind, SubgraphId, TensorId,
     infer::{self, Inputs},
 };
 
-use crate::ops::{self, Facts, TensorFacts};
+use crate::ops::{self, Facts, TensorFacts, custom};
 
 /// Facts about all tensors of a subgraph; `None` for a subgraph that does not exist.
 ///
 /// Inputs have the shapes that `shapes` gives, else the file's.
 pub fn annotate(model: &Model, subgraph: SubgraphId, shapes: &dyn Fn(TensorId) -> Option<Vec<usize>>) -> Option<Facts> {
     let graph = model.program().graph(subgraph)?;
-    let mut facts = Facts { tensors: Vec::with_capacity(graph.tensors.len()) };
+    let customs = Arc::clone(model.custom_operators());
+    let mut facts = Facts { tensors: Vec::with_capacity(graph.tensors.len()), customs };
     for (i, tensor) in graph.tensors.iter().enumerate() {
         let id = TensorId::from_index(i);
         // A constant that cannot be decoded stays unknown here; the interpreter reports it.
@@ -77,7 +80,11 @@ pub fn update(graph: &Graph, nodes: &[NodeId], inputs: &[(TensorId, &[usize])], 
 /// Sets the facts about a node's outputs.
 fn propagate(graph: &Graph, node: &Node, facts: &mut Facts) {
     let known = Known { node, graph, facts };
-    let shapes = infer::infer(node, &known).unwrap_or_default();
+    let shapes = match custom::shapes(&known, node) {
+        Some(shapes) => shapes.into_iter().map(Some).collect(),
+        None => infer::infer(node, &known).unwrap_or_default(),
+    };
+    let on_gpu = ops::has_kernel(node, facts);
     let values = fold(graph, node, facts, &shapes);
     for (i, id) in node.outputs.iter().enumerate() {
         let Some(tensor) = id.and_then(|id| facts.tensors.get_mut(id.index())) else { continue };
@@ -87,15 +94,15 @@ fn propagate(graph: &Graph, node: &Node, facts: &mut Facts) {
         } else {
             let inferred = shapes.get(i).cloned().flatten();
             tensor.constant = without_elements(tensor.dtype, inferred.as_deref());
-            tensor.dims = inferred.or_else(|| stated(graph, node, *id));
+            tensor.dims = inferred.or_else(|| stated(graph, on_gpu, *id));
         }
     }
 }
 
 /// The file's shape of a result that nothing else tells and only the CPU computes: what a partition that reads it is
 /// claimed with. The true shape is known when that partition is prepared; if it does not fit, the CPU takes over.
-fn stated(graph: &Graph, node: &Node, output: Option<TensorId>) -> Option<Vec<usize>> {
-    if ops::row(node.op.builtin()).is_some() {
+fn stated(graph: &Graph, on_gpu: bool, output: Option<TensorId>) -> Option<Vec<usize>> {
+    if on_gpu {
         return None;
     }
     graph.tensors.get(output?.index())?.shape.dims()
@@ -202,13 +209,18 @@ fn is_pure(op: BuiltinOperator) -> bool {
 }
 
 /// A node's inputs as far as facts go.
-struct Known<'a> {
+pub(crate) struct Known<'a> {
     node: &'a Node,
     graph: &'a Graph,
     facts: &'a Facts,
 }
 
 impl Known<'_> {
+    /// Custom operators of the user's own.
+    pub(crate) fn customs(&self) -> &CustomOperators {
+        &self.facts.customs
+    }
+
     fn tensor(&self, i: usize) -> Option<&TensorFacts> {
         self.facts.tensor(self.node.input(i)?)
     }

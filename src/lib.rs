@@ -48,11 +48,14 @@ pub mod verify;
 pub use constant::Constant;
 pub use delegate::{Difference, GpuDelegate, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Validation};
 pub use error::Error;
+pub use ops::custom::{Dispatch, GpuKernel, GpuKernelBuilder, GpuNode};
 pub use options::DelegateOptions;
 pub use preview::{Preview, preview};
 pub use reason::Reason;
 pub use tflite_wgpu_fallback::{
-    CustomKernel, Interpreter, InterpreterBuilder, Kernels, Model, SignatureRunner, TensorInfo, Value, ValueError,
+    CustomKernel, CustomNode, CustomOperator, Interpreter, InterpreterBuilder, Kernels, Model, SignatureRunner,
+    TensorInfo, Value, ValueError,
+    kernels::{EvalCtx, KernelError},
 };
 pub use tflite_wgpu_model as model;
 

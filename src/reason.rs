@@ -63,6 +63,8 @@ pub enum Reason {
     HostOwned,
     /// Its results are constants, which the CPU or the caller reads: nobody on the GPU has a use for them.
     Constant,
+    /// A custom operator's own words.
+    Custom(String),
     /// The device failed on it.
     Device(String),
 }
@@ -90,6 +92,7 @@ impl fmt::Display for Reason {
             Self::SmallPartition { nodes } => write!(f, "partition of {nodes} nodes is left out by an option"),
             Self::Constant => f.write_str("a constant that only the CPU or the caller reads"),
             Self::HostOwned => f.write_str("runs in the interpreter (control flow, variables or strings)"),
+            Self::Custom(message) => f.write_str(message),
             Self::Device(message) => write!(f, "the device failed: {message}"),
         }
     }

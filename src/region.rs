@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use crate::constant::Constant;
 
+use tflite_wgpu_fallback::CustomOperators;
 use tflite_wgpu_model::{DType, NodeId, Op, Quant, TensorId};
 
 /// How a tensor is stored on the device. A texel is four channels in every storage but [`Storage::Raw`].
@@ -286,6 +287,8 @@ pub struct Region {
     pub inputs: Vec<TensorId>,
     /// Tensors that are needed outside.
     pub outputs: Vec<TensorId>,
+    /// Custom operators of the user's own.
+    pub customs: CustomOperators,
 }
 
 impl Region {

@@ -9,7 +9,7 @@ use tflite_wgpu::{
     DelegateOptions, GpuDelegate,
     gpu::{self, DeviceOptions, GpuDevice, wgpu},
 };
-use tflite_wgpu_fallback::{Interpreter, Model, Value};
+use tflite_wgpu_fallback::{CustomOperator, Interpreter, Model, Value};
 use tflite_wgpu_model::{AddOptions, Bytes, DType, GraphBuilder, ModelBuilder, Op, Program};
 
 type Res<T> = Result<T, Box<dyn std::error::Error>>;
@@ -45,7 +45,7 @@ fn interpreter(
     let invokes = std::sync::atomic::AtomicU32::new(1);
     builder = builder.custom_operator(
         "pause",
-        Arc::new(move |ctx| {
+        CustomOperator::new(move |ctx| {
             let now = invokes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             if lost == Some(now)
                 && let Some(device) = &own

@@ -2,6 +2,7 @@
 //! and the [`Delegate`] hook through which another device takes nodes.
 
 mod content;
+mod custom;
 mod delegate;
 mod error;
 mod executor;
@@ -16,6 +17,7 @@ mod schedule;
 mod simd;
 mod value;
 
+pub use custom::{CustomKernel, CustomNode, CustomOperator, CustomOperators};
 pub use delegate::{
     Delegate, DelegateError, DelegateFuture, Fallback, Handle, Input, Partition, PartitionInput, PartitionIo,
 };
@@ -25,6 +27,6 @@ pub use fast::Kernels;
 pub use interpreter::{Interpreter, InterpreterBuilder, SignatureRunner, TensorInfo};
 pub use memory::MemoryPeak;
 pub use model::{Model, is_interpreted};
-pub use node::{CustomKernel, run_node, run_subgraph};
+pub use node::{run_node, run_node_of, run_subgraph};
 pub use schedule::{Item, dependencies};
 pub use value::{Element, Value, ValueError};

@@ -1,45 +1,43 @@
 //! Running one node on values, and subgraphs that need nothing but their inputs.
 
-use std::{any::Any, cell::Cell, collections::HashMap, fmt, sync::Arc};
+use std::{any::Any, cell::Cell, collections::HashMap, fmt};
 
 use tflite_wgpu_model::{
-    DType, Data, Node, NodeId, Program, SubgraphId, Tensor,
+    DType, Data, Node, NodeId, Op, Program, SubgraphId, Tensor,
     infer::{self, InferError, Inputs},
 };
 
 use crate::{
+    custom::{CustomOperator, CustomOperators},
     error::{At, Error, Operand, TensorAt, clipped},
     fast::{FastKernel, Ran, Scratch, Workspace},
     kernels::{self, Eval, EvalCtx, EvalEnv, KernelError},
     memory::MemoryError,
+    model::Model,
     value::{Value, ValueError},
 };
-
-/// A kernel that the user of the crate brings for a custom operator; it shapes its outputs itself.
-pub type CustomKernel = Arc<dyn Fn(&mut EvalCtx<'_>) -> Result<(), KernelError> + Send + Sync>;
 
 /// How a node is computed.
 #[derive(Clone)]
 pub(crate) enum Kernel {
     Row(Eval),
-    Custom(CustomKernel),
+    Custom(CustomOperator),
 }
 
 impl Kernel {
     /// The kernel of a node: the user's own come first.
-    pub(crate) fn of(node: &Node, customs: &HashMap<String, CustomKernel>) -> Option<Self> {
-        let own = if node.op.builtin() == tflite_wgpu_model::BuiltinOperator::Custom {
-            customs.get(node.op.name())
-        } else {
-            None
+    pub(crate) fn of(node: &Node, customs: &CustomOperators) -> Option<Self> {
+        let own = match &node.op {
+            Op::Custom { name, .. } => customs.get(name.as_str()),
+            _ => None,
         };
-        own.map(|kernel| Self::Custom(Arc::clone(kernel))).or_else(|| kernels::kernel_of(&node.op).map(Self::Row))
+        own.map(|own| Self::Custom(own.clone())).or_else(|| kernels::kernel_of(&node.op).map(Self::Row))
     }
 
     fn run(&self, ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         match self {
             Self::Row(eval) => eval(ctx),
-            Self::Custom(kernel) => kernel(ctx),
+            Self::Custom(own) => own.run(ctx),
         }
     }
 }
@@ -312,6 +310,20 @@ pub fn run_node(node: &Node, tensors: &[Tensor], inputs: &[Option<&Value>]) -> R
     run_alone(SubgraphId(0), None, node, env, inputs)
 }
 
+/// As [`run_node`], for a model that may have custom operators of the user's own.
+///
+/// # Errors
+/// As [`run_node`].
+pub fn run_node_of(
+    model: &Model,
+    node: &Node,
+    tensors: &[Tensor],
+    inputs: &[Option<&Value>],
+) -> Result<Vec<Value>, Error> {
+    let env = EvalEnv { tensors, ..EvalEnv::default() };
+    run_with(model.custom_operators(), (SubgraphId(0), None), node, env, inputs)
+}
+
 pub(crate) fn run_alone(
     subgraph: SubgraphId,
     id: Option<NodeId>,
@@ -319,8 +331,18 @@ pub(crate) fn run_alone(
     env: EvalEnv<'_>,
     inputs: &[Option<&Value>],
 ) -> Result<Vec<Value>, Error> {
+    run_with(&CustomOperators::default(), (subgraph, id), node, env, inputs)
+}
+
+fn run_with(
+    customs: &CustomOperators,
+    (subgraph, id): (SubgraphId, Option<NodeId>),
+    node: &Node,
+    env: EvalEnv<'_>,
+    inputs: &[Option<&Value>],
+) -> Result<Vec<Value>, Error> {
     let at = At { subgraph, node: id, op: node.op.name().into() };
-    let kernel = Kernel::of(node, &HashMap::new()).ok_or(Error::NoKernel { at })?;
+    let kernel = Kernel::of(node, customs).ok_or(Error::NoKernel { at })?;
     let mut allocate = |dtype, shape: &[usize]| Value::zeros(dtype, shape).map_err(MemoryError::Value);
     let mut memory = Vec::new();
     let (memory, state) = (&mut memory, &mut NodeState::default());

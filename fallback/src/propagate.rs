@@ -9,6 +9,7 @@ use tflite_wgpu_model::{
 };
 
 use crate::{
+    custom::CustomNode,
     error::{At, Error, Operand, clipped},
     memory::Shared,
     model::{Call, Model, callees, has_side_effect, is_interpreted},
@@ -108,6 +109,12 @@ impl<'a> Propagation<'a> {
             found: clipped(error.found),
             expected: clipped(error.expected),
         };
+        if self.model.custom_operators().contains_key(node.op.name()) && matches!(node.op, Op::Custom { .. }) {
+            let mut results: Vec<_> =
+                custom_shapes(&given).into_iter().flatten().map(|shape| Known::shaped(Some(shape))).collect();
+            results.resize(node.outputs.len(), Known::default());
+            return Ok(results);
+        }
         let shapes = infer::infer(node, &given).map_err(error)?;
         if let Some(values) = fold(&given, &shapes) {
             return Ok(values);
@@ -220,6 +227,17 @@ impl Inputs for Given<'_> {
     fn output_shape(&self, i: usize) -> Option<Vec<usize>> {
         file_shape(self.graph.tensors.get(self.node.output(i)?.index())?).map(<[usize]>::to_vec)
     }
+}
+
+/// Shapes of a custom operator's outputs, where its inputs' are known. Its errors come when it runs.
+fn custom_shapes(given: &Given<'_>) -> Option<Vec<Vec<usize>>> {
+    let own = given.model.custom_operators().get(given.node.op.name())?;
+    let input = |(i, id): (usize, &Option<TensorId>)| match id {
+        Some(_) => Some(Some(given.shape(i)?)),
+        None => Some(None),
+    };
+    let inputs = given.node.inputs.iter().enumerate().map(input).collect::<Option<_>>()?;
+    own.shapes(&CustomNode { node: given.node, inputs })?.ok()
 }
 
 /// Values of a node's outputs, where they follow from shapes or from small values.

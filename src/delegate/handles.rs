@@ -159,7 +159,7 @@ async fn download(
     buffer: &Arc<DeviceBuffer>,
 ) -> Result<Value, Error> {
     let id = TensorId(0);
-    let region = Region { tensors: vec![tensor.clone()], nodes: Vec::new(), inputs: vec![id], outputs: vec![id] };
+    let region = Region { tensors: vec![tensor.clone()], inputs: vec![id], outputs: vec![id], ..Region::default() };
     let border = Border { device_inputs: vec![id], device_outputs: Vec::new(), host_outputs: vec![id] };
     let plan = plan::plan(region, &border, &device.tuning)?;
     let buffers = BorderBuffers::from([(id, Arc::clone(buffer))]);

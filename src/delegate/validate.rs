@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use tflite_wgpu_fallback::{Handle, Input, Model, Partition, PartitionIo, Value, run_node};
+use tflite_wgpu_fallback::{Handle, Input, Model, Partition, PartitionIo, Value, run_node_of};
 use tflite_wgpu_model::{NodeId, Quant, TensorId};
 
 use super::{
@@ -243,7 +243,7 @@ fn run_reference(model: &Model, partition: &Partition, inputs: Values) -> Result
                 },
             });
         }
-        let results = run_node(node, &graph.tensors, &given)?;
+        let results = run_node_of(model, node, &graph.tensors, &given)?;
         for (id, value) in node.outputs.iter().zip(results) {
             if let Some(id) = id {
                 values.insert(*id, value);
@@ -277,7 +277,7 @@ mod tests {
         let kind = QuantKind::Affine { scale: vec![0.5], zero_point: vec![3], axis: 0 };
         let quant = Some(Quant { kind, ..Quant::default() });
         let fact = crate::ops::TensorFacts { dtype: DType::Int8, dims: Some(vec![2]), constant: None, quant };
-        let facts = Facts { tensors: vec![fact] };
+        let facts = Facts { tensors: vec![fact], ..Facts::default() };
         let value = |a: i8, b: i8| Value::from_slice(DType::Int8, &[2], &[a, b]);
         let reference = Values::from([(id, value(20, -30)?)]);
         let passes = |found: &Value| judge(&facts, &reference, id, found, &compare::F32).is_ok();

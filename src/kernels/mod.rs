@@ -4,6 +4,7 @@
 //! naga's reflection of every rendered variant against it.
 
 mod render;
+pub mod user;
 
 pub use render::{Dialect, F16Form, RenderError, Rounding, render};
 
@@ -117,5 +118,5 @@ pub const FAMILIES: &[&[KernelRow]] = &[
 
 /// The row of this name.
 pub fn row(name: &str) -> Option<&'static KernelRow> {
-    FAMILIES.iter().flat_map(|rows| rows.iter()).find(|row| row.name == name)
+    FAMILIES.iter().flat_map(|rows| rows.iter()).find(|row| row.name == name).or_else(|| user::row(name))
 }

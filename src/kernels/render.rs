@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use minijinja::{Environment, UndefinedBehavior, Value as Template, context, syntax::SyntaxConfig};
 
-use super::{Form, KernelRow, ParamType, Role};
+use super::{Form, KernelRow, ParamType, Role, user};
 use crate::{
     plan::step::{EpilogueStep, Variant, VariantValue},
     region::{Spread, Storage},
@@ -97,6 +97,16 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> = L
 /// # Errors
 /// When the template uses a value that the variant does not give: a bug of this library or of a user's kernel.
 pub fn render(row: &KernelRow, variant: &Variant, dialect: Dialect) -> Result<String, RenderError> {
+    let text = template(row, variant, dialect)?;
+    Ok(match user::text(row.name) {
+        // A user's text is no template.
+        Some(own) => user::behind(&text, own),
+        None => text,
+    })
+}
+
+/// The row's file of one variant.
+pub(super) fn template(row: &KernelRow, variant: &Variant, dialect: Dialect) -> Result<String, RenderError> {
     let wrap = |source| RenderError { kernel: row.name.to_owned(), source };
     let environment = match &*ENVIRONMENT {
         Ok(environment) => environment,

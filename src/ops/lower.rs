@@ -202,6 +202,12 @@ impl StepBuilder {
         self
     }
 
+    /// Sets a parameter of any type to its bits.
+    pub fn word(mut self, name: &'static str, kind: ParamType, word: u32) -> Self {
+        self.params.push((name, kind, word));
+        self
+    }
+
     /// Sets a template value that is a number.
     pub fn value(mut self, name: &'static str, value: i64) -> Self {
         self.values.push((name, VariantValue::Int(value)));

@@ -10,6 +10,7 @@ pub mod compare;
 pub mod concat;
 pub mod conv;
 pub mod cumsum;
+pub mod custom;
 pub mod dense;
 pub mod depthwise;
 pub mod gather;
@@ -37,7 +38,7 @@ mod window;
 pub use lower::{LowerCtx, LowerError, Lowered, StepBuilder, linear_groups};
 pub use support::{Facts, SupportCtx, TensorFacts};
 
-use tflite_wgpu_model::BuiltinOperator;
+use tflite_wgpu_model::{BuiltinOperator, Node};
 
 use crate::{reason::Reason, region::RegionNode};
 
@@ -145,11 +146,20 @@ const FAMILIES: &[&[OpRow]] = &[
     scatter::ROWS,
     quantize::ROWS,
     shape::ROWS,
+    custom::ROWS,
 ];
 
 /// The row of a builtin.
 pub fn row(op: BuiltinOperator) -> Option<&'static OpRow> {
     FAMILIES.iter().flat_map(|rows| rows.iter()).find(|row| row.op == op)
+}
+
+/// Whether a node's operator has a lowering, whatever its tensors are.
+pub fn has_kernel(node: &Node, facts: &Facts) -> bool {
+    match node.op.builtin() {
+        BuiltinOperator::Custom => custom::kernel(&facts.customs, &node.op).is_some(),
+        op => row(op).is_some(),
+    }
 }
 
 /// All rows, in the families' order.

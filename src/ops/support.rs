@@ -2,7 +2,7 @@
 
 use crate::constant::Constant;
 
-use tflite_wgpu_fallback::Value;
+use tflite_wgpu_fallback::{CustomOperators, Value};
 use tflite_wgpu_model::{DType, Node, Quant, TensorId};
 
 use crate::reason::Reason;
@@ -25,6 +25,8 @@ pub struct TensorFacts {
 pub struct Facts {
     /// One entry per tensor.
     pub tensors: Vec<TensorFacts>,
+    /// Custom operators of the user's own.
+    pub customs: CustomOperators,
 }
 
 impl Facts {

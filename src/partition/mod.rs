@@ -98,9 +98,10 @@ fn check(
     if outputs.peek().is_some() && outputs.all(known) {
         // Nothing is to be done for results without elements; other shapes of the inputs may change that.
         let resized = node.outputs.iter().flatten().all(empty) && node.inputs.iter().flatten().any(computed);
-        return Ok(if resized && ops::row(node.op.builtin()).is_some() { Kind::Gpu } else { Kind::Folded });
+        return Ok(if resized && ops::has_kernel(node, facts) { Kind::Gpu } else { Kind::Folded });
     }
-    let row = ops::row(node.op.builtin()).ok_or(Reason::UnsupportedOperator)?;
+    let row = ops::row(node.op.builtin()).filter(|_| ops::has_kernel(node, facts));
+    let row = row.ok_or(Reason::UnsupportedOperator)?;
     // A state may be read like any input; who writes it is not on the GPU.
     let is_variable = |id: &TensorId| matches!(graph.tensors.get(id.index()).map(|t| &t.data), Some(Data::Variable));
     if node.outputs.iter().flatten().any(is_variable) {

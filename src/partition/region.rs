@@ -1,5 +1,7 @@
 //! From a partition of the file to a region.
 
+use std::sync::Arc;
+
 use tflite_wgpu_model::{Data, Graph, NodeId, TensorId};
 
 use crate::{
@@ -32,7 +34,7 @@ pub fn build(
     facts: &Facts,
     (precision, storages): (Precision, &[Storage]),
 ) -> Result<Region, RegionError> {
-    let mut region = Region::default();
+    let mut region = Region { customs: Arc::clone(&facts.customs), ..Region::default() };
     for (i, tensor) in graph.tensors.iter().enumerate() {
         let fact = facts.tensors.get(i);
         region.tensors.push(RegionTensor {

@@ -84,6 +84,7 @@ mod tests {
             ],
             inputs: vec![TensorId(0)],
             outputs: outputs.iter().map(|&id| TensorId(id)).collect(),
+            ..Region::default()
         }
     }
 

@@ -1,14 +1,12 @@
 //! Options of an interpreter, and what is decided once when it is built.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use tflite_wgpu_model::{Graph, Node, NodeId, Op, SubgraphId, TensorId};
 
 use super::{Interpreter, entry::Entry};
 use crate::{
+    custom::CustomOperator,
     delegate::{Delegate, DelegateError, Fallback, Partition},
     error::{At, Error},
     executor::{Delegated, Executor, Frame, Options, Plan, Resources},
@@ -16,7 +14,7 @@ use crate::{
     kernels::{self, Hybrid},
     memory::Memory,
     model::{Call, Model, callees, is_interpreted},
-    node::{CustomKernel, Kernel, NodeState, kernel_error},
+    node::{Kernel, NodeState, kernel_error},
     schedule::{Item, schedule},
 };
 
@@ -31,7 +29,6 @@ pub struct InterpreterBuilder {
     options: Options,
     memory_limit_bytes: usize,
     delegate: Option<Box<dyn Delegate>>,
-    customs: HashMap<String, CustomKernel>,
 }
 
 impl InterpreterBuilder {
@@ -48,7 +45,6 @@ impl InterpreterBuilder {
             },
             memory_limit_bytes: usize::try_from(MEMORY_LIMIT_BYTES).unwrap_or(usize::MAX),
             delegate: None,
-            customs: HashMap::new(),
         }
     }
 
@@ -94,9 +90,9 @@ impl InterpreterBuilder {
         self
     }
 
-    /// The kernel of the custom operator `name`; it goes before one of this crate.
-    pub fn custom_operator(mut self, name: impl Into<String>, kernel: CustomKernel) -> Self {
-        self.customs.insert(name.into(), kernel);
+    /// Adds a custom operator for this interpreter alone; see [`Model::with_custom_operator`].
+    pub fn custom_operator(mut self, name: impl Into<String>, operator: impl Into<CustomOperator>) -> Self {
+        self.model = self.model.with_custom_operator(name, operator);
         self
     }
 
@@ -123,7 +119,7 @@ impl InterpreterBuilder {
                 found: error.found,
                 expected: error.expected,
             })?;
-            let kernels = graph.nodes.iter().map(|node| Kernel::of(node, &self.customs)).collect();
+            let kernels = graph.nodes.iter().map(|node| Kernel::of(node, self.model.custom_operators())).collect();
             let wants_host = wants_host(&self.model, id, graph, &steps, entries.contains(&id));
             plans.push(Arc::new(Plan { steps, kernels, wants_host }));
         }
@@ -218,9 +214,9 @@ fn check_kernels(model: &Model, entries: &HashSet<SubgraphId>, plans: &[Arc<Plan
             let Item::Node(node) = step.item else { continue };
             let Some(data) = graph.nodes.get(node.index()) else { continue };
             match plan.kernels.get(node.index()).and_then(Option::as_ref) {
-                Some(Kernel::Row(_)) => checker
-                    .check(data)
-                    .map_err(|error| kernel_error(error, at(node, data), data, &graph.tensors))?,
+                Some(Kernel::Row(_)) => {
+                    checker.check(data).map_err(|error| kernel_error(error, at(node, data), data, &graph.tensors))?
+                }
                 Some(Kernel::Custom(_)) => {}
                 None if is_interpreted(&data.op) => {}
                 None => return Err(Error::NoKernel { at: at(node, data) }),

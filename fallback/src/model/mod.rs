@@ -14,6 +14,7 @@ use std::{
 use tflite_wgpu_model::{Bytes, Graph, NodeId, Program, SubgraphId, Tensor, TensorId};
 
 use crate::{
+    custom::{CustomOperator, CustomOperators},
     error::{Error, TensorAt},
     fast::{self, FastKernel},
     kernels::Hybrid,
@@ -39,7 +40,7 @@ fn is_endless(data: &Tensor) -> bool {
 ///
 /// Constants are decoded when they are first asked for, so that those of delegated nodes cost nothing here.
 #[derive(Clone)]
-pub struct Model(Arc<Inner>);
+pub struct Model(Arc<Inner>, CustomOperators);
 
 struct Inner {
     program: Program,
@@ -66,7 +67,7 @@ impl Model {
         let folded = program.subgraphs.iter().map(Folded::of).collect();
         let cells = |graph: &Graph| graph.nodes.iter().map(|_| Default::default()).collect();
         let fast = program.subgraphs.iter().map(cells).collect();
-        Ok(Self(Arc::new(Inner { program, constants, folded, fast })))
+        Ok(Self(Arc::new(Inner { program, constants, folded, fast }), CustomOperators::default()))
     }
 
     /// Reads and checks a file. It is mapped into memory where that is possible, so it must not change while the model is
@@ -84,6 +85,19 @@ impl Model {
     /// As [`Model::open`].
     pub fn read(bytes: impl Into<Bytes>) -> Result<Self, Error> {
         Self::new(Program::read(bytes.into())?)
+    }
+
+    /// The same model with a custom operator of the user's own, which goes before one of this crate. Interpreters,
+    /// delegates and comparisons of the returned model know it.
+    #[must_use]
+    pub fn with_custom_operator(mut self, name: impl Into<String>, operator: impl Into<CustomOperator>) -> Self {
+        Arc::make_mut(&mut self.1).insert(name.into(), operator.into());
+        self
+    }
+
+    /// Custom operators of the user's own.
+    pub fn custom_operators(&self) -> &CustomOperators {
+        &self.1
     }
 
     /// The program.
