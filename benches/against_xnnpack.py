@@ -13,19 +13,28 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 
 
-def xnnpack(path, invokes):
-    """One process on XNNPACK: prints its times in milliseconds as JSON."""
-    import numpy as np
-    from ai_edge_litert.interpreter import Interpreter
+def peak_mb():
+    """The most memory that this process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
+
+def xnnpack(path, invokes, threads=1, reference=False):
+    """One process on XNNPACK, or on TFLite's reference kernels: prints times in milliseconds as JSON, and by how many
+    megabytes the process has grown since its libraries were loaded."""
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    resolver = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
+    before = peak_mb()
     start = time.perf_counter()
-    interpreter = Interpreter(path, num_threads=1)
+    interpreter = Interpreter(path, num_threads=threads, experimental_op_resolver_type=resolver)
     interpreter.allocate_tensors()
     rng = np.random.default_rng(0)
     for info in interpreter.get_input_details():
@@ -41,7 +50,7 @@ def xnnpack(path, invokes):
         begin = time.perf_counter()
         interpreter.invoke()
         times.append(time.perf_counter() - begin)
-    print(json.dumps({"first_ms": (first - start) * 1e3, "min_ms": min(times) * 1e3}))
+    print(json.dumps({"first_ms": (first - start) * 1e3, "min_ms": min(times) * 1e3, "peak_mb": peak_mb() - before}))
 
 
 def last_json(command, environment=None):

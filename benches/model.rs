@@ -19,7 +19,7 @@ use clap::Parser;
 use serde_json::json;
 use tflite_wgpu::{DelegateOptions, GpuDelegate, Report, compare};
 use tflite_wgpu_fallback::{Interpreter, Kernels, Model, Value};
-use tflite_wgpu_model::{Bytes, DType, Program};
+use tflite_wgpu_model::DType;
 
 type Res<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Res<bool> {
     let start = Instant::now();
-    let model = Model::new(Program::read(Bytes::from(std::fs::read(&args.model)?))?)?;
+    let model = Model::open(&args.model)?;
     let mut builder = Interpreter::builder(&model).threads(args.threads);
     let mut report = None;
     if args.device == "gpu" {
@@ -101,6 +101,7 @@ fn run(args: &Args) -> Res<bool> {
         "min_ms": times.first(),
         "median_ms": times.get(times.len() / 2),
         "num_runs": times.len(),
+        "peak_mb": peak_mb(),
     });
     if let Some(report) = &report {
         describe(report, args.steps, &mut line)?;
@@ -111,6 +112,13 @@ fn run(args: &Args) -> Res<bool> {
     }
     println!("{line}");
     Ok(good && interpreter.fallbacks().is_empty())
+}
+
+/// The most memory that this process has had so far, where the system tells.
+fn peak_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(peak.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
 }
 
 fn milliseconds(since: Instant) -> f64 {

@@ -1,6 +1,7 @@
-//! Project tasks: `cargo xtask test`, `targets`, `docs`, `schema`, `plugin`.
+//! Project tasks: `cargo xtask test`, `targets`, `bench`, `docs`, `schema`, `plugin`.
 
 mod apt;
+mod bench;
 mod generate;
 mod plugin;
 mod process;
@@ -41,6 +42,11 @@ enum Task {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Measure, and write the figures into docs/benchmarks.md
+    Bench {
+        #[command(subcommand)]
+        what: bench::What,
+    },
     /// Regenerate the generated documents
     Docs {
         /// Change nothing, fail when a document is out of date
@@ -77,6 +83,7 @@ fn dispatch(task: Task) -> Result<bool> {
             let out = out.unwrap_or_else(|| plugin::default_folder(&workspace));
             plugin::run(&workspace, &out)
         }
+        Task::Bench { what } => bench::run(&workspace, &what),
         Task::Docs { check } => generate::docs(&workspace, check),
         Task::Schema { check } => generate::schema(&workspace, check),
     }

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Times models on this library's CPU path and on LiteRT's (XNNPACK, and TFLite's reference kernels), in turns.
+
+    python benches/cpu.py MODEL.tflite … [--threads 1,2] [--rounds 5] [--invokes 30] [--update docs/benchmarks.md]
+
+Needs numpy and ai-edge-litert, and the program `bench_model` (cargo build --release --example bench_model); `cargo xtask
+bench cpu` does it all. Every round starts each program once per model and number of threads; a figure is the best
+invoke of all its processes. Memory is the peak of our whole process against what LiteRT's has grown by since its
+libraries were loaded. `--update` writes the table between the markers of a document.
+"""
+import argparse
+import json
+import pathlib
+import sys
+
+import against_xnnpack
+from against_xnnpack import last_json
+
+BEGIN, END = "<!-- cpu: begin -->", "<!-- cpu: end -->"
+HEAD = """| model | threads | ms | XNNPACK ms | ratio | reference ms | MB | LiteRT MB |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def measure(model, threads, args):
+    """All rounds of one model; the reference kernels run once, a few times."""
+    ours = [args.program, model, "--device", "cpu", "--threads", str(threads), "--invokes", str(args.invokes)]
+    peer = [sys.executable, __file__, "--peer", "xnnpack", "--threads", str(threads), "--invokes", str(args.invokes), model]
+    mine, theirs = [], []
+    for _ in range(args.rounds):
+        theirs.append(last_json(peer)[0])
+        mine.append(last_json(ours)[0])
+    row = {
+        "model": pathlib.Path(model).stem, "threads": threads,
+        "ms": min(run["min_ms"] for run in mine), "xnnpack_ms": min(run["min_ms"] for run in theirs),
+        "mb": min(run.get("peak_mb") or 0 for run in mine), "litert_mb": min(run["peak_mb"] for run in theirs),
+    }
+    row["ratio"] = row["ms"] / row["xnnpack_ms"]
+    if args.reference:
+        plain = [sys.executable, __file__, "--peer", "reference", "--threads", str(threads), "--invokes", "2", model]
+        row["reference_ms"] = last_json(plain)[0]["min_ms"]
+    return row
+
+
+def line(row):
+    """A row of the table."""
+    reference = f"{row['reference_ms']:.1f}" if "reference_ms" in row else "–"
+    return ("| {model} | {threads} | {ms:.2f} | {xnnpack_ms:.2f} | {ratio:.2f} | {reference} | {mb:.0f} | {litert_mb:.0f} |"
+            .format(**{**row, "reference": reference}))
+
+
+def update(document, table):
+    """Puts the table between the markers of a document."""
+    text = document.read_text()
+    if BEGIN not in text or END not in text:
+        sys.exit(f"{document} has no {BEGIN} and {END}")
+    head, rest = text.split(BEGIN, 1)
+    document.write_text(f"{head}{BEGIN}\n{table}{END}{rest.split(END, 1)[1]}")
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("models", nargs="+")
+    ap.add_argument("--program", default="target/release/examples/bench_model")
+    ap.add_argument("--threads", default="1,2", help="numbers of threads, separated by commas")
+    ap.add_argument("--rounds", type=int, default=5)
+    ap.add_argument("--invokes", type=int, default=30)
+    ap.add_argument("--reference", action="store_true", help="TFLite's reference kernels too")
+    ap.add_argument("--update", type=pathlib.Path, metavar="DOCUMENT", help="write the table into a document")
+    ap.add_argument("--peer", choices=["xnnpack", "reference"], help=argparse.SUPPRESS)
+    args = ap.parse_args()
+    if args.peer:
+        against_xnnpack.xnnpack(args.models[0], args.invokes, int(args.threads), args.peer == "reference")
+        return
+    rows = []
+    for model in args.models:
+        for threads in map(int, args.threads.split(",")):
+            rows.append(measure(model, threads, args))
+            print(json.dumps(rows[-1]), flush=True)
+    if args.update:
+        update(args.update, HEAD + "".join(line(row) + "\n" for row in rows))
+
+
+if __name__ == "__main__":
+    main()
