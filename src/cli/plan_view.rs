@@ -82,6 +82,12 @@ pub fn text(session: &Session, loaded: &Loaded, places: &[Place]) -> String {
     if let Some(usage) = session.device.as_ref().map(|device| &device.usage) {
         text.push_str(&format!("  GPU memory {}\n", render::bytes(usage.total())));
     }
+    let peak = loaded.interpreter.memory_peak();
+    text.push_str(&format!(
+        "  CPU memory {} at peak ({} alive at the fullest node)\n",
+        render::bytes(peak.taken_bytes as u64),
+        render::bytes(peak.live_bytes as u64),
+    ));
     for (i, partition) in report.partitions.iter().enumerate() {
         let nodes: Vec<usize> = partition.nodes.iter().map(|id| id.index()).collect();
         let of = if partition.subgraph.0 == 0 { String::new() } else { format!(" of subgraph {}", partition.subgraph) };
@@ -150,6 +156,7 @@ pub fn json(session: &Session, loaded: &Loaded, places: &[Place]) -> Json {
         })
     };
     let gpu = places.iter().filter(|place| place.device == "gpu").count();
+    let peak = loaded.interpreter.memory_peak();
     json!({
         "adapter": session.device.as_ref().map(|device| &device.summary),
         "precision": session.precision(),
@@ -158,6 +165,7 @@ pub fn json(session: &Session, loaded: &Loaded, places: &[Place]) -> Json {
         "dispatches": report.dispatches(),
         "pipelines": report.pipelines(),
         "gpu_memory_bytes": memory(session),
+        "cpu_memory_bytes": { "taken": peak.taken_bytes, "live": peak.live_bytes },
         "partitions": report.partitions.iter().map(partition).collect::<Vec<_>>(),
         "nodes": places,
     })
