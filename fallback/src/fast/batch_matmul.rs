@@ -2,7 +2,7 @@
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
-use super::{FastKernel, Prepare, Ran, Row, Scratch, matrix::Packed};
+use super::{FastKernel, Prepare, Ran, Row, Scratch, matrix::Packed, threads::PRODUCTS};
 use crate::{
     kernels::{
         EvalCtx, KernelError,
@@ -101,7 +101,7 @@ impl FastKernel for BatchMatmul {
         }
         let matrices = kept.packed.iter_mut().zip(right.chunks_exact(depth * columns));
         let mut matrices: Vec<_> = matrices.collect();
-        let work = rows.saturating_mul(columns).saturating_mul(depth);
+        let work = rows.saturating_mul(columns).saturating_mul(depth) / PRODUCTS;
         for_each_row(threads, &mut matrices, 1, work, |_, matrices| {
             matrices.iter_mut().for_each(|(packed, right)| self.pack(right, sizes, packed));
         });

@@ -7,7 +7,8 @@ use super::{
     FastKernel, Prepare, Ran, Row, Scratch,
     matrix::Packed,
     patches::{Patches, Taps},
-    threads::{for_parts, part_count, part_rows},
+    threads::{PRODUCTS, for_parts, part_count, part_rows},
+    workspace::is_modest,
 };
 use crate::{
     kernels::{
@@ -45,7 +46,6 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
         return None;
     }
     let clamp = float_clamp(options.fused_activation_function).ok()?;
-    let floats = given.floats(1)?;
     let bias = given.bias(2, out_channels)?;
     // How many groups there are depends on the input's channels; the file's shape tells, a run checks.
     let in_channels = input.dims.last().copied().filter(|&n| n > 0 && n.is_multiple_of(depth))?;
@@ -58,7 +58,8 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
         let bias = bias.as_ref().map(|bias| &bias[group * channels..][..channels]);
         Packed::new(level, filter, filters, bias)
     };
-    let groups = floats.chunks_exact(channels * filter).enumerate().map(pack).collect();
+    let groups =
+        given.with_floats(1, |floats| floats.chunks_exact(channels * filter).enumerate().map(pack).collect())?;
     let options = options.clone();
     Some(Box::new(Conv { level, options, shape, dtype: weights.dtype, groups, has_bias: bias.is_some(), clamp }))
 }
@@ -107,7 +108,7 @@ impl FastKernel for Conv {
         if input.len() != batch * image || cells == 0 {
             return Ok(Ran::Refused);
         }
-        let work = filter.saturating_mul(columns);
+        let work = filter.saturating_mul(columns) / PRODUCTS;
         if self.is_direct(geometry) {
             self.direct(threads, input, channels, out, columns, work);
             return Ok(Ran::Done);
@@ -116,7 +117,11 @@ impl FastKernel for Conv {
         let block = first.block_rows();
         let part = part_rows(threads, cells, geometry.x.output.clamp(1, 24), work);
         let memory_len = block.min(part.next_multiple_of(24)) * filter;
-        let memory = workspace.take::<f32>(part_count(cells, part) * memory_len);
+        let floats = part_count(cells, part).saturating_mul(memory_len);
+        if !is_modest(floats.saturating_mul(4), (input.len() + out.len() + filter * columns) * 4) {
+            return Ok(Ran::Refused);
+        }
+        let memory = workspace.take::<f32>(floats);
         let (geometry, clamp) = (&*geometry, self.clamp);
         for_parts(threads, out, columns, part, (memory, memory_len), |first, out, memory| {
             let count = out.len() / columns;
@@ -165,7 +170,7 @@ impl Conv {
 
 /// The product with a single row, whose columns are shared by the threads.
 pub(super) fn one_row(threads: usize, packed: &Packed, row: &[f32], clamp: Clamp<f32>, out: &mut [f32]) {
-    let part = part_rows(threads, out.len(), packed.column_step(), packed.depth());
+    let part = part_rows(threads, out.len(), packed.column_step(), packed.depth() / PRODUCTS);
     for_parts(threads, out, 1, part, (&mut [], 0), |first, out, _| {
         let rows = Rows { data: row, stride: row.len(), count: 1 };
         packed.multiply_columns(rows, clamp, first, out.len(), out, out.len());

@@ -6,6 +6,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, DepthwiseConv2DOptions, Op};
 use super::{
     FastKernel, Prepare, Ran, Row, Scratch,
     threads::{for_parts, part_count, part_rows},
+    workspace::is_modest,
 };
 use crate::{
     kernels::{
@@ -43,14 +44,17 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
     }
     let clamp = float_clamp(options.fused_activation_function).ok()?;
     let bias = given.bias(2, shape[3])?;
-    let values = given.floats(1)?;
-    let (mut weights_, mut starts) = (Lines::zeros(values.len()), Lines::zeros(shape[3]));
-    weights_.as_mut_slice().copy_from_slice(&values);
+    let copied = given.with_floats(1, |floats| {
+        let mut lines = Lines::zeros(floats.len());
+        lines.as_mut_slice().copy_from_slice(floats);
+        lines
+    })?;
+    let mut starts = Lines::zeros(shape[3]);
     if let Some(bias) = &bias {
         starts.as_mut_slice().copy_from_slice(bias);
     }
     let (options, dtype, has_bias) = (options.clone(), weights.dtype, bias.is_some());
-    Some(Box::new(Depthwise { level, options, shape, dtype, weights: weights_, starts, has_bias, clamp }))
+    Some(Box::new(Depthwise { level, options, shape, dtype, weights: copied, starts, has_bias, clamp }))
 }
 
 /// Windows of one shape of the input.
@@ -118,13 +122,16 @@ impl FastKernel for Depthwise {
         if !whole || multiplier == 0 || input.is_empty() || rows == 0 {
             return Ok(Ran::Refused);
         }
-        let repeated = if multiplier > 1 { input.len() * multiplier } else { 0 };
+        let repeated = if multiplier > 1 { input.len().saturating_mul(multiplier) } else { 0 };
+        if !is_modest(repeated.saturating_mul(4), (input.len() + out.len()) * 4) {
+            return Ok(Ran::Refused);
+        }
         let memory = workspace.take::<f32>(repeated);
         let cells = memory.chunks_exact_mut(multiplier);
         cells.zip(input).for_each(|(cell, &x)| cell.fill(x));
         let input = if multiplier > 1 { &*memory } else { input };
         let image = shape[1] * shape[2] * channels;
-        let part = part_rows(threads, rows, 1, row_len * taps_y * taps_x);
+        let part = part_rows(threads, rows, 1, row_len * taps_y * taps_x / 4);
         debug_assert!(part_count(rows, part) > 0, "there are rows");
         let geometry = &*geometry;
         for_parts(threads, out, row_len, part, (&mut [], 0), |first, out, _| {

@@ -6,7 +6,7 @@ use super::{
     FastKernel, Prepare, Ran, Row, Scratch,
     conv::one_row,
     matrix::Packed,
-    threads::{for_parts, part_rows},
+    threads::{PRODUCTS, for_parts, part_rows},
 };
 use crate::{
     kernels::{
@@ -42,7 +42,7 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
     }
     let clamp = float_clamp(options.fused_activation_function).ok()?;
     let bias = given.bias(2, units)?;
-    let packed = Packed::new(level, depth, &given.floats(1)?, bias.as_deref());
+    let packed = given.with_floats(1, |floats| Packed::new(level, depth, floats, bias.as_deref()))?;
     Some(Box::new(FullyConnected { weights: packed, shape, dtype: weights.dtype, has_bias: bias.is_some(), clamp }))
 }
 
@@ -59,7 +59,7 @@ impl FastKernel for FullyConnected {
             one_row(threads, &self.weights, input, self.clamp, out);
             return Ok(Ran::Done);
         }
-        let part = part_rows(threads, rows, 24, units.saturating_mul(depth));
+        let part = part_rows(threads, rows, 24, units.saturating_mul(depth) / PRODUCTS);
         for_parts(threads, out, units, part, (&mut [], 0), |first, out, _| {
             let rows = Rows { data: &input[first * depth..], stride: depth, count: out.len() / units };
             self.weights.multiply(rows, self.clamp, out, units);

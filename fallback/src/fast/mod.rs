@@ -27,7 +27,7 @@ mod testing;
 
 use std::any::Any;
 
-use tflite_wgpu_model::{BuiltinOperator, DType, Data, Node, SubgraphId, Tensor};
+use tflite_wgpu_model::{BuiltinOperator, DType, Data, Node, SubgraphId, Tensor, element_count};
 
 use crate::{
     kernels::{EvalCtx, EvalEnv, Hybrid, KernelError, support::float_weights},
@@ -107,12 +107,21 @@ impl<'a> Prepare<'a> {
         self.node.input(i).is_none()
     }
 
-    /// The floats of input `i`, a constant in whatever type weights may have; `None` where TFLite's hybrid kernels have
-    /// another meaning.
-    pub(crate) fn floats(&self, i: usize) -> Option<Vec<f32>> {
+    /// Calls `f` with the floats of input `i`, a constant in whatever type weights may have; `None` where TFLite's hybrid
+    /// kernels have another meaning. Floats are read where they lie in the file if they are aligned there.
+    pub(crate) fn with_floats<R>(&self, i: usize, f: impl FnOnce(&[f32]) -> R) -> Option<R> {
         let tensor = self.input(i)?;
+        let count = element_count(&tensor.dims)?;
         if self.hybrid == Hybrid::Tflite && tensor.dtype != DType::Float32 {
             return None;
+        }
+        if tensor.dtype == DType::Float32
+            && tensor.sparsity.is_none()
+            && cfg!(target_endian = "little")
+            && let Some(floats) = tensor.constant().and_then(|bytes| bytemuck::try_cast_slice::<u8, f32>(bytes).ok())
+            && floats.len() == count
+        {
+            return Some(f(floats));
         }
         let value = self.constant(i)?;
         let mut inputs = vec![None; i + 1];
@@ -128,7 +137,8 @@ impl<'a> Prepare<'a> {
             memory: &mut Vec::new(),
             env: EvalEnv { tensors: self.tensors, ..EvalEnv::default() },
         };
-        float_weights(&ctx, i).ok().map(std::borrow::Cow::into_owned)
+        let floats = float_weights(&ctx, i).ok()?;
+        (floats.len() == count).then(|| f(&floats))
     }
 
     /// The bias: `Some(None)` when it is omitted, `None` when it is not a constant of `len` floats.

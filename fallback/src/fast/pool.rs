@@ -115,7 +115,7 @@ impl FastKernel for Pool {
             return Ok(Ran::Refused);
         }
         let geometry = &*geometry;
-        let part = part_rows(threads, rows, 1, row_len * taps[0] * taps[1]);
+        let part = part_rows(threads, rows, 1, row_len * taps[0] * taps[1] / 4);
         for_parts(threads, out, row_len, part, (&mut [], 0), |first, out, _| {
             for (row, out) in (first..).zip(out.chunks_exact_mut(row_len)) {
                 let (batch, out_y) = (row / geometry.y.output, row % geometry.y.output);

@@ -82,7 +82,7 @@ impl FastKernel for Softmax {
         if input.len() != out.len() || depth == 0 {
             return Ok(Ran::Refused);
         }
-        let part = part_rows(threads, out.len() / depth, 1, depth * 16);
+        let part = part_rows(threads, out.len() / depth, 1, depth * 2);
         for_parts(threads, out, depth, part, (&mut [], 0), |first, out, _| {
             let input = &input[first * depth..][..out.len()];
             self.level.run(Rows { beta: self.beta, depth, input, out });

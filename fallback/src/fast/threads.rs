@@ -2,8 +2,11 @@
 
 use crate::kernels::support::for_each_row;
 
-/// Steps (multiply-adds or the like) of a part at least: less is not worth another thread's attention.
+/// Steps of a part at least, a few microseconds of work: less is not worth another thread's attention. A step is one
+/// element that is read, changed and written.
 const PART_STEPS: usize = 1 << 16;
+/// Multiply-adds of a product that take as long as a step.
+pub(super) const PRODUCTS: usize = 16;
 /// Parts per thread, so that one that is held up does not hold up all.
 const PARTS: usize = 3;
 

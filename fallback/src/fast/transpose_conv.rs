@@ -6,7 +6,8 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op, TransposeConvOptions};
 use super::{
     FastKernel, Prepare, Ran, Row, Scratch,
     matrix::Packed,
-    threads::{for_parts, part_rows},
+    threads::{PRODUCTS, for_parts, part_rows},
+    workspace::is_modest,
 };
 use crate::{
     kernels::{
@@ -53,17 +54,19 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
     let clamp = float_clamp(options.fused_activation_function).ok()?;
     let [out_channels, taps_y, taps_x, depth] = shape;
     let bias = given.bias(BIAS, out_channels)?;
-    let values = given.floats(WEIGHTS)?;
     let taps = taps_y * taps_x;
-    let column = |tap: usize, channel: usize| &values[(channel * taps + tap) * depth..][..depth];
-    let columns = (0..taps).flat_map(|tap| (0..out_channels).map(move |channel| (tap, channel)));
-    let ordered: Vec<f32> = columns.flat_map(|(tap, channel)| column(tap, channel)).copied().collect();
+    let weights_packed = given.with_floats(WEIGHTS, |values| {
+        let column = |tap: usize, channel: usize| &values[(channel * taps + tap) * depth..][..depth];
+        let columns = (0..taps).flat_map(|tap| (0..out_channels).map(move |channel| (tap, channel)));
+        let ordered: Vec<f32> = columns.flat_map(|(tap, channel)| column(tap, channel)).copied().collect();
+        Packed::new(level, depth, &ordered, None)
+    })?;
     Some(Box::new(TransposeConv {
         level,
         options: options.clone(),
         shape,
         dtype: weights.dtype,
-        weights: Packed::new(level, depth, &ordered, None),
+        weights: weights_packed,
         has_bias: bias.is_some(),
         bias: bias.unwrap_or_else(|| vec![0.0; out_channels]),
         clamp,
@@ -138,6 +141,14 @@ impl FastKernel for TransposeConv {
         let (Ok(output), Ok(shape)) = (<[usize; 4]>::try_from(found), <[usize; 4]>::try_from(ctx.shape(INPUT)?)) else {
             return Ok(Ran::Refused);
         };
+        // Lists of sources, and products of all cells with all taps: a few numbers of a file make them large.
+        let [height, width] = [output[1].saturating_mul(self.shape[1]), output[2].saturating_mul(self.shape[2])];
+        let products = shape[1].saturating_mul(shape[2]).saturating_mul(self.weights.columns());
+        let operands = ctx.input(INPUT)?.bytes().len() + ctx.output_value(0)?.bytes().len();
+        let lists = height.saturating_add(width).saturating_mul(16);
+        if !is_modest(lists.saturating_add(products.saturating_mul(4)), operands) {
+            return Ok(Ran::Refused);
+        }
         let same = |kept: &Geometry| kept.input == shape && kept.output == output;
         let (geometry, workspace) = scratch.keep(same, || self.geometry(shape, output))?;
         let [channels, taps_y, taps_x, depth] = self.shape;
@@ -151,13 +162,13 @@ impl FastKernel for TransposeConv {
         let products = workspace.take::<f32>(cells * columns);
         let row_len = output[2] * channels;
         for (input, out) in input.chunks_exact(cells * depth).zip(out.chunks_exact_mut(output[1] * row_len)) {
-            let part = part_rows(threads, cells, 24, columns.saturating_mul(depth));
+            let part = part_rows(threads, cells, 24, columns.saturating_mul(depth) / PRODUCTS);
             for_parts(threads, products, columns, part, (&mut [], 0), |first, out, _| {
                 let rows = Rows { data: &input[first * depth..], stride: depth, count: out.len() / columns };
                 self.weights.multiply(rows, NO_CLAMP, out, columns);
             });
             let (products, geometry) = (&*products, &*geometry);
-            let part = part_rows(threads, output[1], 1, row_len * taps_y * taps_x);
+            let part = part_rows(threads, output[1], 1, row_len * taps_y * taps_x / 4);
             for_parts(threads, out, row_len, part, (&mut [], 0), |first, out, _| {
                 for (out, rows) in out.chunks_exact_mut(row_len).zip(geometry.y.iter().skip(first)) {
                     let (columns, width, taps) = (&geometry.x, shape[2], [taps_y, taps_x]);

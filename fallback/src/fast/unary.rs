@@ -95,19 +95,19 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
     }
     match &given.node.op {
         Op::Abs => of(level, Abs, 1),
-        Op::Exp => of(level, Exp, 8),
-        Op::Gelu(options) if options.approximate => of(level, GeluTanh, 16),
-        Op::Gelu(_) => of(level, Gelu, 16),
+        Op::Exp => of(level, Exp, 2),
+        Op::Gelu(options) if options.approximate => of(level, GeluTanh, 3),
+        Op::Gelu(_) => of(level, Gelu, 3),
         Op::HardSwish => of(level, HardSwish, 1),
         Op::LeakyRelu(options) => of(level, LeakyRelu(options.alpha), 1),
-        Op::Logistic => of(level, Logistic, 8),
+        Op::Logistic => of(level, Logistic, 2),
         Op::Neg => of(level, Neg, 1),
         Op::Relu => of(level, Clamp(0.0, f32::INFINITY), 1),
         Op::Relu6 => of(level, Clamp(0.0, 6.0), 1),
-        Op::Rsqrt => of(level, Rsqrt, 4),
-        Op::Sqrt => of(level, Sqrt, 4),
+        Op::Rsqrt => of(level, Rsqrt, 1),
+        Op::Sqrt => of(level, Sqrt, 1),
         Op::Square => of(level, Square, 1),
-        Op::Tanh => of(level, Tanh, 16),
+        Op::Tanh => of(level, Tanh, 3),
         _ => None,
     }
 }
@@ -115,7 +115,7 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
 struct Unary<L> {
     level: Level,
     f: L,
-    /// Work of one element, in multiply-adds.
+    /// Work of one element, in steps.
     steps: usize,
 }
 
