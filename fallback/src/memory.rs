@@ -309,7 +309,9 @@ mod tests {
         assert_eq!(live_bytes, (800 + 900) << 10);
         assert!((live_bytes..=live_bytes * 6 / 5).contains(&taken_bytes), "{taken_bytes} of {live_bytes}");
         memory.note(live_bytes);
-        assert!(memory.peak().taken_bytes > 2 * live_bytes, "working memory counts");
+        // Only the last value is alive by now.
+        let in_use = (900 << 10) + live_bytes;
+        assert!(memory.peak().taken_bytes >= in_use, "working memory counts: {:?}, {in_use}", memory.peak());
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! TRANSPOSE_CONV on floats: one product gives what every input cell adds through every tap; each output cell then sums
 //! up what reaches it.
 
-use tflite_wgpu_model::{BuiltinOperator, DType, Op, TransposeConvOptions};
+use tflite_wgpu_model::{BuiltinOperator, DType, Op, TransposeConvOptions, element_count};
 
 use super::{
     FastKernel, Prepare, Ran, Row, Scratch,
@@ -51,6 +51,8 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
     if !floats || shape.contains(&0) {
         return None;
     }
+    // Dimensions of a damaged file may not even have a product.
+    element_count(&shape)?;
     let clamp = float_clamp(options.fused_activation_function).ok()?;
     let [out_channels, taps_y, taps_x, depth] = shape;
     let bias = given.bias(BIAS, out_channels)?;
