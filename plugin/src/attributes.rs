@@ -443,7 +443,8 @@ mod tests {
 
     #[test]
     fn operators_of_the_gpu_are_all_read() {
-        let missing: Vec<_> = tflite_wgpu::ops::rows().map(|row| row.op).filter(|op| size(*op).is_none()).collect();
+        let rows = tflite_wgpu::ops::rows().map(|row| row.op).filter(|op| *op != BuiltinOperator::Custom);
+        let missing: Vec<_> = rows.filter(|op| size(*op).is_none()).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
 }
