@@ -181,23 +181,17 @@ impl GpuDelegate {
         }
     }
 
-    /// Where the nodes of a subgraph would run: what [`Delegate::claim`] claims, and why it leaves the others.
-    pub fn assign(&self, model: &Model, subgraph: SubgraphId) -> Assignment {
+    /// Where the nodes of a subgraph would run (what [`Delegate::claim`] claims, and why it leaves the others), and what is
+    /// known of its tensors.
+    pub fn assign(&self, model: &Model, subgraph: SubgraphId) -> (Assignment, Facts) {
         let facts = annotate::annotate(model, subgraph, &|_| None).unwrap_or_default();
         let graph = model.program().graph(subgraph);
-        graph.map(|graph| self.choose(graph, subgraph, &facts)).unwrap_or_default()
-    }
-
-    /// The nodes of sets, as a host has formed them, that a partition cannot have: what decides over their shapes would
-    /// be computed by the partition itself.
-    pub fn misfits(&self, model: &Model, subgraph: SubgraphId, sets: &[Vec<NodeId>]) -> Vec<NodeId> {
-        let facts = annotate::annotate(model, subgraph, &|_| None).unwrap_or_default();
-        let Some(graph) = model.program().graph(subgraph) else { return Vec::new() };
-        sets.iter().flat_map(|nodes| partition::unsteerable(graph, &facts, nodes)).collect()
+        (graph.map(|graph| self.choose(graph, subgraph, &facts)).unwrap_or_default(), facts)
     }
 
     /// Makes [`Delegate::claim`] claim these sets of nodes of the first subgraph. Their nodes must be of those that
-    /// [`GpuDelegate::assign`] gives to the GPU, each set convex and without [`GpuDelegate::misfits`].
+    /// [`GpuDelegate::assign`] gives to the GPU, each set convex and without nodes that
+    /// [`partition::unsteerable`] names.
     pub fn adopt(&mut self, sets: Vec<Vec<NodeId>>) {
         self.adopted = Some(sets);
     }

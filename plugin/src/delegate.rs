@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tflite_wgpu::{GpuDelegate, gpu::GpuDevice, options::DeviceChoice};
+use tflite_wgpu::{GpuDelegate, gpu::GpuDevice, ops::Facts, options::DeviceChoice, partition};
 use tflite_wgpu_fallback::Model;
 use tflite_wgpu_model::{NodeId, SubgraphId};
 
@@ -136,7 +136,7 @@ fn choose(
     options: &PluginOptions,
 ) -> Result<Chosen, String> {
     let model = Model::new(graph.program.clone()).map_err(|error| error.to_string())?;
-    let assignment = gpu.assign(&model, SubgraphId(0));
+    let (assignment, facts) = gpu.assign(&model, SubgraphId(0));
     for (id, reason) in &assignment.reasons {
         let node = graph.program.subgraphs.first().and_then(|graph| graph.nodes.get(id.index()));
         let operator = node.map(|node| node.op.name()).unwrap_or_default();
@@ -153,7 +153,7 @@ fn choose(
             return Ok(Chosen::default());
         }
         let Some(sets) = host.preview(&nodes) else { return Ok(Chosen { nodes, ..Chosen::default() }) };
-        let refused = refused(graph, gpu, &model, &sets, options);
+        let refused = refused(graph, &facts, &sets, options);
         if refused.is_empty() {
             let outputs = sets.iter().flat_map(|set| &set.outputs).copied();
             let read = |number: &c_int| graph.reads(*number);
@@ -164,19 +164,15 @@ fn choose(
 }
 
 /// Nodes of the host's partitions that must not be in them.
-fn refused(
-    graph: &HostGraph,
-    gpu: &GpuDelegate,
-    model: &Model,
-    sets: &[HostPartition],
-    options: &PluginOptions,
-) -> BTreeSet<NodeId> {
+fn refused(graph: &HostGraph, facts: &Facts, sets: &[HostPartition], options: &PluginOptions) -> BTreeSet<NodeId> {
     let id = |number: &c_int| graph.numbers.iter().position(|known| known == number).map(NodeId::from_index);
     let mut sets: Vec<Vec<NodeId>> = sets.iter().map(|set| set.nodes.iter().filter_map(id).collect()).collect();
-    let misfits = gpu.misfits(model, SubgraphId(0), &sets);
+    let own = graph.program.subgraphs.first();
+    let misfits = own.map(|own| sets.iter().flat_map(|set| partition::unsteerable(own, facts, set)).collect());
+    let misfits: BTreeSet<NodeId> = misfits.unwrap_or_default();
     if !misfits.is_empty() {
         tracing::debug!(nodes = ?misfits, "stay with the host: their partition would compute what decides over their shapes");
-        return misfits.into_iter().collect();
+        return misfits;
     }
     sets.sort_by_key(|set| std::cmp::Reverse(set.len()));
     let beyond = options.max_partitions.unwrap_or(usize::MAX);
