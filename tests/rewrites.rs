@@ -4,6 +4,7 @@ mod common;
 
 use common::{TestResult, random, run_both};
 use tflite_wgpu::compare;
+use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::*;
 
 const F: DType = DType::Float32;
@@ -116,6 +117,31 @@ fn atrous_convolutions_are_one_step() -> TestResult {
             // One step, and one each for the way in and out.
             assert_eq!(nodes == [3], case.merged, "case {i}: {nodes:?} dispatches");
         }
+    }
+    Ok(())
+}
+
+/// RELU leaves infinity alone, whether it is an attribute or a node that joins its producer.
+#[test]
+fn infinity_passes_a_fused_relu() -> TestResult {
+    let relu = ActivationFunctionType::Relu;
+    for activation in [relu, ActivationFunctionType::None] {
+        let mut graph = GraphBuilder::new();
+        let x = graph.input("x", F, &[8]);
+        let one = graph.constant_f32("one", &[8], &[1.0; 8]);
+        let options = AddOptions { fused_activation_function: activation, ..AddOptions::default() };
+        let sum = graph.op(Op::Add(options), &[Some(x), Some(one)], &[("sum", F, &[8])]);
+        let out = graph.op(Op::Relu, &[Some(sum)], &[("out", F, &[8])]);
+        graph.output(out);
+        let program = ModelBuilder::new().subgraph(graph).program();
+        let values = [f32::INFINITY, -5.0, 0.0, 2.0, f32::NEG_INFINITY, 7.0, -1.0, -0.5];
+        let input = Value::from_slice(F, &[8], &values)?;
+        let wanted = [f32::INFINITY, 0.0, 1.0, 3.0, 0.0, 8.0, 0.0, 0.5];
+        // Only in f32: what is stored in halves ends at 65504.
+        let Some(both) = run_both(&program, std::slice::from_ref(&input), &["precision=f32"])? else { return Ok(()) };
+        assert_eq!(both.gpu[0].as_slice::<f32>()?, wanted, "{activation:?}");
+        assert_eq!(both.cpu[0].as_slice::<f32>()?, wanted, "{activation:?}");
+        assert_eq!(both.report.gpu_nodes(), 2);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Which operators run subgraphs, and which keep a state.
+//! Which operators run subgraphs, which keep a state, and which end in an activation.
 
-use crate::{BuiltinOperator, Data, Graph, Op};
+use crate::{ActivationFunctionType, BuiltinOperator, Data, Graph, Op};
 
 impl Op {
     /// Subgraphs that the operator runs, as the file's indices (not checked); empty for most operators.
@@ -20,6 +20,26 @@ impl Op {
             Self::StablehloCustomCall(o) => o.called_computations.iter().map(|&i| i.into()).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The activation that the operator's attributes fuse into it; `None` for recurrent operators, whose activation
+    /// belongs to their gates, and for operators without one.
+    pub fn fused_activation(&self) -> Option<ActivationFunctionType> {
+        Some(match self {
+            Self::Add(o) => o.fused_activation_function,
+            Self::Sub(o) => o.fused_activation_function,
+            Self::Mul(o) => o.fused_activation_function,
+            Self::Div(o) => o.fused_activation_function,
+            Self::Conv2d(o) => o.fused_activation_function,
+            Self::DepthwiseConv2d(o) => o.fused_activation_function,
+            Self::TransposeConv(o) => o.fused_activation_function,
+            Self::Conv3d(o) | Self::Conv3dTranspose(o) => o.fused_activation_function,
+            Self::FullyConnected(o) => o.fused_activation_function,
+            Self::AveragePool2d(o) | Self::MaxPool2d(o) | Self::L2Pool2d(o) => o.fused_activation_function,
+            Self::L2Normalization(o) => o.fused_activation_function,
+            Self::Concatenation(o) => o.fused_activation_function,
+            _ => return None,
+        })
     }
 }
 

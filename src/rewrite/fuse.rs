@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use tflite_wgpu_model::{Op, TensorId};
 
-use super::activation;
 use crate::{
     ops,
     region::{Binary, Fused, Region, RegionNode, Spread, Storage},
@@ -57,7 +56,7 @@ fn candidates(region: &Region, node: &RegionNode) -> Vec<(TensorId, Vec<Fused>)>
     if region.tensor(output).storage == Storage::I32 {
         return Vec::new();
     }
-    if let Some(step) = activation::of_node(&node.op) {
+    if let Some(step) = ops::unary::fused_form(&node.op) {
         return vec![(a, vec![step])];
     }
     let Some(b) = node.input(1) else { return Vec::new() };

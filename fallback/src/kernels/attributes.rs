@@ -1,6 +1,6 @@
 //! Attributes that kernels refuse whatever the tensors are.
 
-use tflite_wgpu_model::{ActivationFunctionType, Op};
+use tflite_wgpu_model::Op;
 
 use super::{
     KernelError,
@@ -12,7 +12,7 @@ use super::{
 /// # Errors
 /// Names the attribute, what it is, and what it may be.
 pub(super) fn check(op: &Op) -> Result<(), KernelError> {
-    if let Some(activation) = fused_activation(op) {
+    if let Some(activation) = op.fused_activation() {
         float_clamp(activation)?;
     }
     match op {
@@ -40,23 +40,4 @@ fn positive(what: &str, value: i32) -> Result<(), KernelError> {
 
 fn both_corners() -> KernelError {
     refuse("align_corners", "set together with half_pixel_centers", "one of the two")
-}
-
-/// The fused activation of an operator whose kernel knows those that are ranges.
-fn fused_activation(op: &Op) -> Option<ActivationFunctionType> {
-    Some(match op {
-        Op::Add(o) => o.fused_activation_function,
-        Op::Sub(o) => o.fused_activation_function,
-        Op::Mul(o) => o.fused_activation_function,
-        Op::Div(o) => o.fused_activation_function,
-        Op::Conv2d(o) => o.fused_activation_function,
-        Op::DepthwiseConv2d(o) => o.fused_activation_function,
-        Op::TransposeConv(o) => o.fused_activation_function,
-        Op::Conv3d(o) | Op::Conv3dTranspose(o) => o.fused_activation_function,
-        Op::FullyConnected(o) => o.fused_activation_function,
-        Op::AveragePool2d(o) | Op::MaxPool2d(o) | Op::L2Pool2d(o) => o.fused_activation_function,
-        Op::L2Normalization(o) => o.fused_activation_function,
-        Op::Concatenation(o) => o.fused_activation_function,
-        _ => return None,
-    })
 }
