@@ -49,9 +49,12 @@ pub struct Tile {
     /// Workgroup: along the lanes, across them.
     pub workgroup: [usize; 2],
     /// Lanes of a subgroup that load weights for each other, when lanes lie over pixels; 0 where every lane loads its
-    /// own.
+    /// own. Four lanes exchange weights, more broadcast them.
     pub broadcast: usize,
 }
+
+/// Lanes that exchange weights by swaps within quads.
+const QUAD: usize = 4;
 
 impl Tile {
     const fn pixels(pixels: usize, texels: usize, workgroup: [usize; 2]) -> Self {
@@ -60,6 +63,11 @@ impl Tile {
 
     const fn channels(pixels: usize, texels: usize, workgroup: [usize; 2]) -> Self {
         Self { pixels, texels, lanes: Lanes::Channels, workgroup, broadcast: 0 }
+    }
+
+    /// Whether the lanes of quads exchange weights.
+    pub fn has_quads(&self) -> bool {
+        self.broadcast == QUAD
     }
 }
 
@@ -90,6 +98,9 @@ pub struct Tuning {
     /// Output pixels of a strip of convolutions, depthwise convolutions and pools, per invocation: two lengths, of
     /// which a row's width picks one.
     pub strips: [usize; 2],
+    /// Columns of an invocation of depthwise convolutions that walks down its rows, by stride 1 or 2; 0 where strips of a
+    /// row are faster.
+    pub depthwise_columns: [usize; 2],
     /// Whether reductions run one invocation per row; otherwise a workgroup per row.
     pub row_per_invocation: bool,
     /// Invocations per workgroup of linear kernels.
@@ -138,6 +149,7 @@ impl Tuning {
             conv_texels,
             conv_strip_taps: if class.is_software() { 3 } else { 7 },
             strips,
+            depthwise_columns: if class == AdapterClass::SwiftShader { [4, 2] } else { [0, 0] },
             row_per_invocation: class.is_software(),
             linear_workgroup: 64,
             alignment: crate::plan::ALIGNMENT,
@@ -154,6 +166,12 @@ impl Tuning {
             // Measured (docs/benchmarks.md): more texels outgrow the instruction cache, as unrolled filter taps do.
             self.product = Tile { texels: 8, broadcast: size, ..tile };
             self.weight_group = 8;
+            self.many_rows = 2;
+            self.conv_strip_taps = 0;
+        }
+        if min == max && size == QUAD && self.class == AdapterClass::SwiftShader {
+            // Measured (docs/benchmarks.md): the loop's code just fits the instruction cache.
+            self.product = Tile { broadcast: QUAD, ..Tile::pixels(4, 4, [4, 2]) };
             self.many_rows = 2;
             self.conv_strip_taps = 0;
         }

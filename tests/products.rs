@@ -222,6 +222,8 @@ fn depthwise_convolutions() -> TestResult {
         case(Depthwise, [2, 15, 17, 9], 9, 3, 2),
         case(Depthwise, [1, 9, 16, 12], 12, 5, 1),
         case(Depthwise, [1, 13, 16, 12], 12, 5, 2),
+        case(Depthwise, [1, 70, 5, 6], 6, 3, 1),
+        case(Depthwise, [1, 9, 65, 34], 34, 3, 2),
         dilated(2, case(Depthwise, [2, 9, 10, 9], 9, 3, 1)),
         case(Depthwise, [1, 9, 10, 3], 6, 3, 1),
         case(Depthwise, [1, 9, 10, 1], 6, 3, 2),
@@ -259,11 +261,17 @@ fn other_classes_compute_the_same() -> TestResult {
         case(MaxPool, [1, 9, 10, 9], 9, 3, 2),
     ];
     use AdapterClass::{Apple, Discrete, Integrated, Lavapipe, Mobile, SwiftShader};
-    for class in [Lavapipe, SwiftShader, Discrete, Integrated, Apple, Mobile] {
+    let classes = [Lavapipe, SwiftShader, Discrete, Integrated, Apple, Mobile].map(|class| (class, false));
+    // Quads exist within subgroups of any size.
+    for (class, quads) in classes.into_iter().chain([(SwiftShader, true)]) {
         let mut device = pollster::block_on(GpuDevice::open(&DeviceOptions::default()))?;
         let typed = device.summary.shader_f16;
         let exclusive = Arc::get_mut(&mut device).ok_or("the device is shared")?;
+        let shares = exclusive.tuning.product.broadcast > 0;
         exclusive.tuning = Tuning::of(class, typed, true);
+        if quads && shares {
+            exclusive.tuning = exclusive.tuning.clone().with_subgroups(4, 4);
+        }
         for case in cases {
             let (program, values) = case.program()?;
             let model = Model::new(program)?;

@@ -74,7 +74,9 @@ fn validate(cases: &[Case]) -> Result {
     for case in cases {
         let shared = Tuning::of(AdapterClass::Lavapipe, false, true).with_subgroups(8, 8);
         assert_eq!(shared.product.broadcast, 8);
-        for tuning in CLASSES.map(|class| Tuning::of(class, true, true)).into_iter().chain([shared]) {
+        let quads = Tuning::of(AdapterClass::SwiftShader, false, true).with_subgroups(4, 4);
+        assert!(quads.product.has_quads());
+        for tuning in CLASSES.map(|class| Tuning::of(class, true, true)).into_iter().chain([shared, quads]) {
             for storage in [Storage::F32, Storage::F16] {
                 let class = tuning.class;
                 let mut region = region(case, storage)?;
@@ -86,7 +88,11 @@ fn validate(cases: &[Case]) -> Result {
                 // Wide filters have strips where the class unrolls their taps.
                 let taps = case.inputs.get(1).and_then(|dims| dims.get(2)).copied().unwrap_or(1);
                 let rolled = case.kernel == "conv_strip" && taps > tuning.conv_strip_taps;
-                let kernel = if rolled { "conv_general" } else { case.kernel };
+                let kernel = match case.kernel {
+                    _ if rolled => "conv_general",
+                    "depthwise_strip" if tuning.depthwise_columns != [0, 0] => "depthwise_column",
+                    kernel => kernel,
+                };
                 assert_eq!(last.kernel, kernel, "{:?} {:?}", case.op, case.inputs);
                 for step in &ctx.lowered.steps {
                     let row = kernels::row(step.kernel).ok_or("no such kernel")?;

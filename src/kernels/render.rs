@@ -70,6 +70,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "conv.wgsl",
     "conv_grouped.wgsl",
     "depthwise.wgsl",
+    "depthwise_column.wgsl",
     "transpose_conv.wgsl",
     "matmul.wgsl",
     "pool.wgsl",

@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     kernels::{BindingRow, KernelRow, ParamType, input, output, weights as weight_texels},
-    plan::step::WeightData,
+    plan::step::{Operand, WeightData},
     reason::Reason,
     region::{RegionNode, Storage},
+    tuning::Tuning,
 };
 
 /// The operators of this family.
@@ -37,8 +38,22 @@ const fn kernel(name: &'static str) -> KernelRow {
     }
 }
 
+const COLUMN_PARAMS: &[(&str, ParamType)] = &window::param_table::<14>(&["src_width", "width", "chunk", "channels"]);
+
 /// Kernels of this family.
-pub const KERNELS: &[KernelRow] = &[kernel("depthwise_strip"), kernel("depthwise_general"), kernel("depthwise_scalar")];
+pub const KERNELS: &[KernelRow] = &[
+    kernel("depthwise_strip"),
+    kernel("depthwise_general"),
+    kernel("depthwise_scalar"),
+    KernelRow {
+        name: "depthwise_column",
+        file: "depthwise_column.wgsl",
+        bindings: BINDINGS,
+        params: COLUMN_PARAMS,
+        epilogue: true,
+        twin: "DEPTHWISE_CONV_2D",
+    },
+];
 
 /// Filter widths and strides that have strips; others take the general kernel.
 const STRIP_FILTERS: &[usize] = &[3, 5];
@@ -48,6 +63,11 @@ const STRIP_STRIDES: &[usize] = &[1, 2];
 const GENERAL_PIXELS: usize = 4;
 
 const WORKGROUP: [usize; 2] = [8, 4];
+
+const COLUMN_WORKGROUP: [usize; 2] = [8, 1];
+
+/// Workgroups that keep all threads busy; an invocation's rows are cut until there are as many.
+const BUSY_GROUPS: usize = 32;
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     window::support_activations(ctx, 0)?;
@@ -103,6 +123,9 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     });
     let bias = weights::bias(ctx, node.input(2), out_channels)?;
     let multiplier = out_channels / in_channels;
+    if let Some(pixels) = column_pixels(ctx.tuning, &geometry) {
+        return lower_columns(ctx, node, &geometry, pixels, [operand, bias]);
+    }
     let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride) && x.dilation == 1;
     let (kernel, pixels) = match multiplier {
         1 if strip => ("depthwise_strip", tile::strip(ctx.tuning, x.output)),
@@ -127,5 +150,45 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         .clean()
         .fused(&node.fused)
         .macs(batch * y.output * x.output * out_channels * shape.taps)
+        .finish(ctx)
+}
+
+/// Columns per invocation where walking down the rows is the fastest: small filters of one stride, without dilation.
+fn column_pixels(tuning: &Tuning, geometry: &Geometry) -> Option<usize> {
+    let Geometry { y, x, in_channels, out_channels, .. } = *geometry;
+    let filter = STRIP_FILTERS.contains(&y.taps) && STRIP_FILTERS.contains(&x.taps);
+    let fits = filter && y.stride == x.stride && y.dilation == 1 && x.dilation == 1 && in_channels == out_channels;
+    let stride = STRIP_STRIDES.iter().position(|&stride| stride == x.stride)?;
+    tuning.depthwise_columns.get(stride).copied().filter(|&pixels| fits && pixels > 0)
+}
+
+fn lower_columns(
+    ctx: &mut LowerCtx<'_>,
+    node: &RegionNode,
+    geometry: &Geometry,
+    pixels: usize,
+    [weights, bias]: [Operand; 2],
+) -> Result<(), LowerError> {
+    let Geometry { batch, y, x, in_channels, out_channels } = *geometry;
+    let (src, dst) = (ctx.input(node, 0)?, ctx.output(node, 0)?);
+    let width = out_channels.div_ceil(4);
+    let bands = batch * (x.output.div_ceil(pixels) * width).div_ceil(COLUMN_WORKGROUP[0]);
+    let chunk = y.output.div_ceil(BUSY_GROUPS.div_ceil(bands).min(y.output));
+    let step = window::params(ctx.step("depthwise_column", node), y, x)
+        .tensor("src", src)
+        .operand("weights", weights)
+        .operand("bias", bias)
+        .tensor("dst", dst)
+        .param("src_width", in_channels.div_ceil(4))
+        .param("width", width)
+        .param("chunk", chunk)
+        .param("channels", out_channels)
+        .value("kernel_h", tile::to_i64(y.taps))
+        .value("kernel_w", tile::to_i64(x.taps))
+        .value("stride", tile::to_i64(x.stride));
+    tile::cover_rows(step, COLUMN_WORKGROUP, pixels, [batch, y.output.div_ceil(chunk), x.output, out_channels])
+        .clean()
+        .fused(&node.fused)
+        .macs(batch * y.output * x.output * out_channels * y.taps * x.taps)
         .finish(ctx)
 }
