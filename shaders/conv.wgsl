@@ -8,7 +8,15 @@
 // Twin: CONV_2D.
 //% set hoisted = true
 //% include "prelude.wgsl"
-//% from "tile.wgsl" import place, columns, accumulators, weight_columns, weight_row, multiply
+//% from "tile.wgsl" import place, columns, accumulators, settle, weight_columns, weight_row, multiply, multiply_pixel
+
+// Where pixel p's tap (ky, kx) begins, and whether it lies inside.
+//% macro place_tap(p)
+            let iy{{ p }} = u32(first_y{{ p }} + i32(ky) * dilation_h);
+            let ix{{ p }} = u32(first_x{{ p }} + i32(kx) * dilation_w);
+            let in{{ p }} = iy{{ p }} < in_h && ix{{ p }} < in_w;
+            let i{{ p }} = ((line{{ p }} + min(iy{{ p }}, in_h - 1u)) * in_w + min(ix{{ p }}, in_w - 1u)) * src_width + own;
+//% endmacro
 
 @compute @workgroup_size({{ wx }}, 1, {{ wz }})
 fn {{ kernel }}(
@@ -103,15 +111,38 @@ fn {{ kernel }}(
     let first_y{{ p }} = i32((row{{ p }} - batch{{ p }} * out_h) * params.stride_h) - i32(params.pad_top);
     let first_x{{ p }} = i32(x{{ p }} * params.stride_w) - i32(params.pad_left);
 //% endfor
-{{ accumulators(pixels, texels) }}
+{{ accumulators(pixels, texels, broadcast) }}
 {{ weight_columns(texels, broadcast, "kernel_h * kernel_w * depth") }}
+//% if broadcast == 4
+    // At every border of a loop SwiftShader copies all sums: taps are one loop, a single input texel is none.
+    var ky = 0u;
+    var kx = 0u;
+    let taps = kernel_h * kernel_w;
+    for (var tap = 0u; tap < taps; tap++) {
+//% for p in range(pixels)
+{{ place_tap(p) }}
+//% endfor
+//% if shallow is defined
+        let k = 0u;
+        {
+//% else
+        for (var k = 0u; k < depth; k++) {
+//% endif
+{{ weight_row(texels, broadcast, "tap * depth + k") }}
+//% for p in range(pixels)
+            let a{{ p }} = select(vec4<f32>(0.0), load_src(i{{ p }} + k), in{{ p }});
+{{ multiply_pixel(p, texels, "a" ~ p, broadcast) }}
+//% endfor
+        }
+        let row_ends = kx + 1u == kernel_w;
+        kx = select(kx + 1u, 0u, row_ends);
+        ky += select(0u, 1u, row_ends);
+    }
+//% else
     for (var ky = 0u; ky < kernel_h; ky++) {
         for (var kx = 0u; kx < kernel_w; kx++) {
 //% for p in range(pixels)
-            let iy{{ p }} = u32(first_y{{ p }} + i32(ky) * dilation_h);
-            let ix{{ p }} = u32(first_x{{ p }} + i32(kx) * dilation_w);
-            let in{{ p }} = iy{{ p }} < in_h && ix{{ p }} < in_w;
-            let i{{ p }} = ((line{{ p }} + min(iy{{ p }}, in_h - 1u)) * in_w + min(ix{{ p }}, in_w - 1u)) * src_width + own;
+{{ place_tap(p) }}
 //% endfor
             let taps = (ky * kernel_w + kx) * depth;
             for (var k = 0u; k < depth; k++) {
@@ -123,6 +154,8 @@ fn {{ kernel }}(
             }
         }
     }
+//% endif
+{{ settle(pixels, texels, broadcast) }}
 //% for p in range(pixels)
 //% for q in range(texels)
     if (m + {{ p }}u < total && n + {{ q }}u < width) { emit((m + {{ p }}u) * width + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }

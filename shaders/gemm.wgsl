@@ -2,10 +2,10 @@
 //
 // src: rows of `depth` texels; weights: [width / group][depth][group] blocks of 4 inputs by 4 outputs; bias: f32
 // texels; dst: rows of `width` texels. Tile: {{ pixels }} rows by {{ texels }} texels. Lanes of a workgroup lie over rows
-// (`lanes` = pixels) or over output texels (channels). Twins: CONV_2D 1 x 1, FULLY_CONNECTED.
+// (`lanes` = pixels) or over output texels (channels); blocks are transposed where quads exchange them. Twins: CONV_2D 1 x 1, FULLY_CONNECTED.
 //% set hoisted = true
 //% include "prelude.wgsl"
-//% from "tile.wgsl" import place, columns, accumulators, weight_columns, weight_row, multiply
+//% from "tile.wgsl" import place, columns, accumulators, settle, weight_columns, weight_row, multiply, multiply_pixel
 
 @compute @workgroup_size({{ wx }}, 1, {{ wz }})
 fn gemm(
@@ -27,15 +27,21 @@ fn gemm(
 //% for p in range(pixels)
     let i{{ p }} = min(m + {{ p }}u, rows - 1u) * depth;
 //% endfor
-{{ accumulators(pixels, texels) }}
+{{ accumulators(pixels, texels, broadcast) }}
 {{ weight_columns(texels, broadcast, "depth") }}
     for (var k = 0u; k < depth; k++) {
 {{ weight_row(texels, broadcast, "k") }}
 //% for p in range(pixels)
         let a{{ p }} = load_src(i{{ p }} + k);
+//% if broadcast == 4
+{{ multiply_pixel(p, texels, "a" ~ p, broadcast) }}
+//% endif
 //% endfor
+//% if broadcast != 4
 {{ multiply(pixels, texels) }}
+//% endif
     }
+{{ settle(pixels, texels, broadcast) }}
 //% for p in range(pixels)
 //% for q in range(texels)
     if (m + {{ p }}u < rows && n + {{ q }}u < width) { emit((m + {{ p }}u) * width + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }

@@ -4,13 +4,14 @@
 //   load_NAME(t) -> vec4<f32> (vec4<i32> for i32 storage)      texel t
 //   element_NAME(e) -> f32 (i32)                               element e, counted with row padding
 //   store_NAME(t, v)                                           outputs only
-//   block_NAME(b) -> Block                                     four texels, for weights in blocks
+//   block_NAME(b) -> Block                                     four texels, for weights in blocks; texels with quads
 //   pair_NAME(p) -> Pair                                       two texels of such weights, with `broadcast`
 //   NAME[i]                                                    raw storage: words
 // `lanes(column)` is true where a lane is below `params.channels`.
 // `emit(texel, column, v)` stores to `dst` after the epilogue and zeroes lanes beyond `params.channels` unless they are
 // zero anyway (`unmasked`); `v` and the epilogue are vec4<i32> where `dst` is stored so.
-//% set shared = broadcast is defined and broadcast
+//% set quad = broadcast is defined and broadcast == 4
+//% set shared = broadcast is defined and broadcast and not quad
 //% if f16_typed
 enable f16;
 //% endif
@@ -87,7 +88,7 @@ fn store_{{ b.name }}(t: u32, v: vec4<i32>) { {{ b.name }}[t] = v; }
 //% if b.blocks and shared
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<Pair>;
 fn pair_{{ b.name }}(i: u32) -> Pair { return {{ b.name }}[i]; }
-//% elif b.blocks
+//% elif b.blocks and not quad
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<Block>;
 fn block_{{ b.name }}(i: u32) -> Block { return {{ b.name }}[i]; }
 //% else
@@ -102,7 +103,7 @@ fn store_{{ b.name }}(t: u32, v: vec4<f32>) { {{ b.name }}[t] = v; }
 //% if b.blocks and shared
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<array<vec4<f16>, 2>>;
 fn pair_{{ b.name }}(i: u32) -> Pair { return Pair(vec4<f32>({{ b.name }}[i][0]), vec4<f32>({{ b.name }}[i][1])); }
-//% elif b.blocks
+//% elif b.blocks and not quad
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<array<vec4<f16>, 4>>;
 fn block_{{ b.name }}(i: u32) -> Block {
     return Block(vec4<f32>({{ b.name }}[i][0]), vec4<f32>({{ b.name }}[i][1]), vec4<f32>({{ b.name }}[i][2]), vec4<f32>({{ b.name }}[i][3]));
@@ -122,7 +123,7 @@ fn pair_{{ b.name }}(i: u32) -> Pair {
     let words = {{ b.name }}[i];
     return Pair(unpack_half4(words.xy), unpack_half4(words.zw));
 }
-//% elif b.blocks
+//% elif b.blocks and not quad
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<array<vec4<u32>, 2>>;
 fn block_{{ b.name }}(i: u32) -> Block {
     let low = {{ b.name }}[i][0];

@@ -166,14 +166,16 @@ pub(super) fn lower_geometry(
     let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
     let (shape, values) = (geometry.weight_shape(), ctx.constant_floats(filter)?);
     let group = weights::group(ctx.tuning, geometry.out_channels.div_ceil(4));
-    let operand = ctx.weights(&format!("{filter} conv_blocks {} {group}", order.name()), storage, || {
-        WeightData::Float(weights::blocks(&values, shape, group, |tap, i, o| order.at(shape, tap, i, o)))
-    });
-    let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;
     let (y, x) = (geometry.y, geometry.x);
     let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride) && x.dilation == 1;
     let strip = strip && geometry.groups() == 1 && x.taps <= ctx.tuning.conv_strip_taps;
     let (tile, tiles) = choose(ctx, geometry, strip);
+    let key = format!("{filter} conv_{} {} {group}", weights::blocks_name(tile), order.name());
+    let operand = ctx.weights(&key, storage, || {
+        let blocks = weights::blocks(&values, shape, group, |tap, i, o| order.at(shape, tap, i, o));
+        WeightData::Float(weights::blocks_of(tile, blocks))
+    });
+    let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;
     let mut step = windows(ctx.step(if strip { "conv_strip" } else { "conv_general" }, node), geometry)
         .tensor("src", src)
         .operand("weights", operand)
@@ -186,6 +188,8 @@ pub(super) fn lower_geometry(
         .param("strips", x.output.div_ceil(tile.pixels));
     if strip {
         step = step.value("kernel_w", tile::to_i64(x.taps)).value("stride", tile::to_i64(x.stride));
+    } else if tile.has_quads() && geometry.depth <= 4 {
+        step = step.value("shallow", 1);
     }
     let width = geometry.out_channels.div_ceil(4);
     tile::cover(step, tile, tiles, width).clean().fused(&node.fused).finish(ctx)

@@ -116,17 +116,17 @@ pub(super) fn lower_product(
     let shape = weights::Shape { taps: 1, depth: padded_depth, channels };
     let width = channels.div_ceil(4);
     let group = weights::group(ctx.tuning, width);
-    let key = format!("{filter} gemm_blocks {} {inner} {group}", order.name());
+    let tile = tile::product(ctx.tuning, rows, width);
+    let key = format!("{filter} gemm_{} {} {inner} {group}", weights::blocks_name(tile), order.name());
     let operand = ctx.weights(&key, storage, || {
         let (padded_inner, stored) = (inner.next_multiple_of(4), weights::Shape { taps: 1, depth, channels });
         let at = |_, i: usize, o| match i % padded_inner {
             lane if lane < inner => order.at(stored, 0, i / padded_inner * inner + lane, o),
             _ => usize::MAX,
         };
-        WeightData::Float(weights::blocks(&values, shape, group, at))
+        WeightData::Float(weights::blocks_of(tile, weights::blocks(&values, shape, group, at)))
     });
     let bias = weights::bias(ctx, node.input(2), channels)?;
-    let tile = tile::product(ctx.tuning, rows, width);
     let step = ctx
         .step("gemm", node)
         .tensor("src", src)

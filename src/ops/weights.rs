@@ -7,7 +7,7 @@ use crate::{
     plan::step::{Operand, WeightData},
     reason::Reason,
     region::Storage,
-    tuning::Tuning,
+    tuning::{Tile, Tuning},
 };
 
 /// Checks that input `i` is a constant with float values: FLOAT32, FLOAT16, or integers with scales.
@@ -138,6 +138,26 @@ pub(super) fn blocks(
     packed
 }
 
+/// [`blocks`] as a tile reads them: 4 outputs by 4 inputs where quads exchange them.
+pub(super) fn blocks_of(tile: Tile, mut packed: Vec<f32>) -> Vec<f32> {
+    if !tile.has_quads() {
+        return packed;
+    }
+    for block in packed.chunks_exact_mut(16) {
+        for i in 0..4 {
+            for o in 0..i {
+                block.swap(i * 4 + o, o * 4 + i);
+            }
+        }
+    }
+    packed
+}
+
+/// What tells the two orders of [`blocks_of`] apart in the keys of packed weights.
+pub(super) fn blocks_name(tile: Tile) -> &'static str {
+    if tile.has_quads() { "transposed_blocks" } else { "blocks" }
+}
+
 /// Texels of 4 outputs in the order `[taps][depth][channels / 4]`; otherwise as [`blocks`].
 pub(super) fn texels(weights: &[f32], shape: Shape, at: impl Fn(usize, usize, usize) -> usize) -> Vec<f32> {
     let width = shape.channels.div_ceil(4);
@@ -156,6 +176,7 @@ pub(super) fn texels(weights: &[f32], shape: Shape, at: impl Fn(usize, usize, us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tuning::AdapterClass;
 
     #[test]
     fn blocks_hold_inputs_then_outputs() {
@@ -179,6 +200,16 @@ mod tests {
         let first = |block: usize| packed[block * 16];
         // Blocks: (n 0, k 0), (1, 0), (0, 1), (1, 1), then (2, 0), (2, 1).
         assert_eq!([first(0), first(1), first(2), first(3), first(4), first(5)], [0., 20., 4., 24., 40., 44.]);
+    }
+
+    #[test]
+    fn quads_read_blocks_transposed() {
+        let packed: Vec<f32> = (0..32).map(|i| i as f32).collect();
+        let tuning = Tuning::of(AdapterClass::SwiftShader, false, true);
+        assert_eq!(blocks_of(tuning.product, packed.clone()), packed);
+        let quads = blocks_of(tuning.with_subgroups(4, 4).product, packed);
+        assert_eq!(quads[..8], [0., 4., 8., 12., 1., 5., 9., 13.]);
+        assert_eq!(quads[28..], [19., 23., 27., 31.]);
     }
 
     #[test]
