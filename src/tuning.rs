@@ -178,6 +178,11 @@ impl Tuning {
         self
     }
 
+    /// Whether the driver compiles a kernel at its first dispatch, and keeps the code for other devices.
+    pub fn compiles_at_first_use(&self) -> bool {
+        self.class == AdapterClass::Lavapipe
+    }
+
     /// Invocations per workgroup of kernels that walk along a row each: few where workgroups are what threads share.
     pub fn row_workgroup(&self) -> usize {
         if self.class.is_software() { 8 } else { self.linear_workgroup }

@@ -100,7 +100,7 @@ fn dispatches_and_pipelines_do_not_grow() -> Res {
     let mut table: Table = toml::from_str(&fs::read_to_string(path())?)?;
     let mut wrong = Vec::new();
     for (network, most) in &mut table {
-        let model = Model::open(&folder.join(format!("{network}.tflite")))?;
+        let model = Model::open(folder.join(format!("{network}.tflite")))?;
         let found = count(&model)?;
         if env::var_os("LOWER").is_some() {
             *most = lowered(most, &found);

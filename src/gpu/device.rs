@@ -6,6 +6,7 @@ use super::{
     adapter::{self, AdapterChoice, AdapterSummary},
     buffers::Usage,
     cache::CacheDir,
+    first_use::Helper,
     memory::WeightStore,
     pipelines::{PipelineStore, Pipelines},
 };
@@ -128,6 +129,10 @@ impl GpuDevice {
         if let Some(file) = options.cache_dir.file(&info) {
             let cache = opened.guarded(|| PipelineStore::open(&opened, file))?;
             opened.pipelines.keep_in(cache);
+        }
+        if opened.tuning.compiles_at_first_use() {
+            let (features, limits) = (descriptor.required_features, descriptor.required_limits);
+            opened.pipelines.compile_ahead(Helper { adapter, features, limits });
         }
         Ok(Arc::new(opened))
     }

@@ -5,6 +5,7 @@ mod buffers;
 mod cache;
 mod device;
 mod executor;
+mod first_use;
 mod memory;
 mod pipelines;
 mod readback;

@@ -8,7 +8,11 @@ use std::{
     },
 };
 
-use super::{cache::CacheFile, device::GpuDevice};
+use super::{
+    cache::CacheFile,
+    device::GpuDevice,
+    first_use::{Fresh, Helper},
+};
 use crate::{
     error::Error,
     kernels::{self, Role},
@@ -24,7 +28,7 @@ pub(super) struct Pipeline {
 
 /// One entry per binding: whether it is a read-only storage buffer, a writable one, or the parameter block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Slot {
+pub(super) enum Slot {
     ReadOnly,
     Writable,
     Uniform,
@@ -72,6 +76,7 @@ fn create_cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCac
 #[derive(Debug, Default)]
 pub(super) struct Pipelines {
     store: Option<PipelineStore>,
+    helper: Option<Helper>,
     made: Mutex<HashMap<&'static str, HashMap<Variant, Arc<Pipeline>>>>,
     layouts: Mutex<HashMap<Vec<Slot>, wgpu::BindGroupLayout>>,
 }
@@ -87,6 +92,10 @@ impl Pipelines {
             }
         }
         self.compile(device, &missing)?;
+        if let Some(helper) = &self.helper {
+            let fresh = |step: &&Step| Fresh::new(device, step, self.known(step)?);
+            helper.compile(device, missing.iter().filter_map(fresh).collect())?;
+        }
         if let Some(store) = self.store.as_ref().filter(|_| !missing.is_empty()) {
             store.save();
         }
@@ -97,6 +106,11 @@ impl Pipelines {
     /// Looks pipelines up in this store from now on, and keeps new ones there.
     pub(super) fn keep_in(&mut self, store: Option<PipelineStore>) {
         self.store = store;
+    }
+
+    /// Has new pipelines compiled before they are used from now on.
+    pub(super) fn compile_ahead(&mut self, helper: Helper) {
+        self.helper = Some(helper);
     }
 
     fn known(&self, step: &Step) -> Option<Arc<Pipeline>> {
@@ -140,23 +154,8 @@ impl Pipelines {
         let slots = slots(row, &step.variant);
         let layout = self.layout(device, &slots);
         let wgpu = &device.device;
-        let module = wgpu.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(step.kernel),
-            source: wgpu::ShaderSource::Wgsl(text.into()),
-        });
-        let pipeline_layout = wgpu.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(step.kernel),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = wgpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(step.kernel),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some(step.kernel),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: self.store.as_ref().map(|store| &store.cache),
-        });
+        let cache = self.store.as_ref().map(|store| &store.cache);
+        let pipeline = make_pipeline(wgpu, step.kernel, &text, &layout, cache);
         Ok(Pipeline { pipeline, layout })
     }
 
@@ -166,8 +165,34 @@ impl Pipelines {
     }
 }
 
+pub(super) fn make_pipeline(
+    device: &wgpu::Device,
+    kernel: &str,
+    text: &str,
+    layout: &wgpu::BindGroupLayout,
+    cache: Option<&wgpu::PipelineCache>,
+) -> wgpu::ComputePipeline {
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(kernel),
+        source: wgpu::ShaderSource::Wgsl(text.into()),
+    });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(kernel),
+        bind_group_layouts: &[Some(layout)],
+        immediate_size: 0,
+    });
+    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(kernel),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some(kernel),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache,
+    })
+}
+
 /// The row's bindings, the parameter block, the epilogue's operands.
-fn slots(row: &kernels::KernelRow, variant: &Variant) -> Vec<Slot> {
+pub(super) fn slots(row: &kernels::KernelRow, variant: &Variant) -> Vec<Slot> {
     let own = row.bindings.iter().map(|b| if b.role == Role::Weights { Slot::ReadOnly } else { Slot::Writable });
     let operands = variant
         .epilogue
@@ -177,7 +202,7 @@ fn slots(row: &kernels::KernelRow, variant: &Variant) -> Vec<Slot> {
     own.chain([Slot::Uniform]).chain(operands).collect()
 }
 
-fn make_layout(device: &wgpu::Device, slots: &[Slot]) -> wgpu::BindGroupLayout {
+pub(super) fn make_layout(device: &wgpu::Device, slots: &[Slot]) -> wgpu::BindGroupLayout {
     let entries: Vec<_> = (0..)
         .zip(slots)
         .map(|(binding, slot)| wgpu::BindGroupLayoutEntry {
