@@ -30,6 +30,7 @@ mod delegate;
 mod error;
 pub mod gpu;
 pub mod kernels;
+pub mod made_up;
 #[cfg(feature = "cli")]
 pub mod npy;
 pub mod ops;

@@ -7,8 +7,7 @@ use std::{
 
 use serde_json::{Value as Json, json};
 use tflite_wgpu::{
-    Interpreter, Model, Value, gpu,
-    model::{DType, Dim},
+    Model, gpu, made_up,
     verify::{self, Call, Verification},
 };
 
@@ -17,7 +16,7 @@ use crate::{device, guard, options::PluginOptions};
 /// The adapters of this machine, best first, as JSON text; free it with [`tflite_wgpu_free`].
 #[unsafe(no_mangle)]
 pub extern "C" fn tflite_wgpu_devices() -> *mut c_char {
-    let found = guard::caught(|| {
+    let found = guard::caught("devices", || {
         let adapters: Vec<_> = pollster::block_on(gpu::adapters()).into_iter().map(|(summary, _)| summary).collect();
         Ok(json!({ "adapters": adapters }))
     });
@@ -35,7 +34,7 @@ pub unsafe extern "C" fn tflite_wgpu_verify(
     values: *const *const c_char,
     count: usize,
 ) -> *mut c_char {
-    text(guard::caught(|| {
+    text(guard::caught("verify", || {
         // SAFETY: the caller's promise.
         let (path, pairs) = unsafe { (crate::host::text(model), crate::pairs(keys, values, count)?) };
         let path = path.ok_or("no model was named")?;
@@ -66,7 +65,7 @@ fn text(found: Result<Json, String>) -> *mut c_char {
 fn check(path: &str, options: &PluginOptions) -> Result<Json, Box<dyn std::error::Error>> {
     let model = Model::open(path)?;
     let device = device::open(&options.delegate)?;
-    let inputs = inputs(&model)?;
+    let inputs = made_up::inputs(&model, 0)?;
     let call = Call { signature: None, inputs: &inputs };
     let found = verify::verify(&model, &device, &options.delegate, |builder| builder, &call, |_, _| {})?;
     Ok(json!({
@@ -92,45 +91,4 @@ fn outputs(found: &Verification) -> Vec<Json> {
         })
     };
     found.outputs.iter().map(output).collect()
-}
-
-/// Made-up inputs: floats in −1..1, quantised integers over their range, other integers 0 or 1, since they may be
-/// indices.
-fn inputs(model: &Model) -> Result<Vec<Value>, Box<dyn std::error::Error>> {
-    let interpreter = Interpreter::builder(model).build()?;
-    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = move || {
-        // xorshift64: plain and the same everywhere.
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    };
-    let mut values = Vec::new();
-    for input in interpreter.inputs() {
-        let size = |dim: &Dim| if let Dim::Known(n) = dim { *n } else { 1 };
-        let dims: Vec<usize> = input.shape.0.iter().map(size).collect();
-        if matches!(input.dtype, DType::String | DType::Resource | DType::Variant) {
-            return Err(format!("input {:?} of type {} cannot be made up", input.name, input.dtype).into());
-        }
-        let mut value = Value::zeros(input.dtype, &dims)?;
-        match input.dtype {
-            DType::Float32 => {
-                let unit = |bits: u64| (bits >> 40) as f32 / 8_388_608.0 - 1.0;
-                value.as_mut_slice::<f32>()?.iter_mut().for_each(|x| *x = unit(next()));
-            }
-            DType::Int8 | DType::UInt8 if input.quant.is_some() => {
-                value.bytes_mut().iter_mut().for_each(|byte| *byte = next().to_le_bytes()[3]);
-            }
-            other => {
-                for element in value.bytes_mut().chunks_mut(other.size().unwrap_or(1)) {
-                    if let Some(low) = element.first_mut().filter(|_| other.is_integer()) {
-                        *low = next().to_le_bytes()[3] & 1;
-                    }
-                }
-            }
-        }
-        values.push(value);
-    }
-    Ok(values)
 }

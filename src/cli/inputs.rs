@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tflite_wgpu::{
     Value,
+    made_up::{self, Wanted},
     model::{DType, Dim, Shape, element_count},
     npy,
 };
@@ -11,7 +12,6 @@ use tflite_wgpu::{
 use super::{
     entry::{Entry, Port},
     failure::{Failure, InFile, Res},
-    generate,
     picture::{self, Normalisation},
     sound,
 };
@@ -69,7 +69,7 @@ impl InputArgs {
             let value = match file {
                 Some(file) => self.read(port, i, shape, &file).in_file(&file)?,
                 None if let Missing::Random(limit) = missing => {
-                    generate::random(port, &closed(port, shape), self.seed.wrapping_add(i as u32), limit)?
+                    made_up(port, &closed(port, shape), self.seed.wrapping_add(i as u32), limit)?
                 }
                 None => {
                     let what = format!("{} {} {shape}", port.describe("input", i), port.dtype);
@@ -169,6 +169,18 @@ fn fits(shape: &Shape, dims: &[usize]) -> bool {
     let same = |(dim, &size): (&Dim, &usize)| *dim == Dim::Unknown || *dim == Dim::Known(size);
     // A shape without dimensions may be a scalar's or one that is not known at all.
     shape.0.len() == dims.len() && shape.0.iter().zip(dims).all(same)
+}
+
+/// A made-up value of at most `limit` bytes.
+fn made_up(port: &Port, dims: &[usize], seed: u32, limit: usize) -> Res<Value> {
+    let bytes = Value::bytes_of(port.dtype, dims)?;
+    if bytes > limit {
+        let what = format!("input {:?} of {bytes} bytes exceeds the memory limit {limit}", port.name);
+        return Err(Failure::new(what));
+    }
+    let (quant, about) = (port.quant.as_ref(), port.metadata.as_ref());
+    let wanted = Wanted { name: &port.name, dtype: port.dtype, dims, quant, about };
+    made_up::value(&wanted, seed).map_err(Failure::new)
 }
 
 /// Sizes for a shape: those of the file where it is open.

@@ -6,7 +6,6 @@ mod benchmark;
 mod devices;
 mod entry;
 mod failure;
-mod generate;
 mod inputs;
 mod inspect;
 mod labels;
