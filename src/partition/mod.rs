@@ -1,5 +1,6 @@
 //! Which nodes of the file run on the GPU, as convex sets.
 
+mod border;
 pub mod cost;
 mod late;
 mod region;
@@ -52,6 +53,7 @@ pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions, max_bytes
         })
         .collect();
     let producer = producers(graph);
+    border::leave_out(graph, facts, &mut kinds, &producer, max_bytes);
     let free = free_of_values(graph, &kinds, &producer);
     for (i, kind) in kinds.iter_mut().enumerate() {
         if *kind == Kind::Folded && !free.contains(&i) {
