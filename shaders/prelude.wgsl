@@ -163,6 +163,9 @@ fn lanes(column: u32) -> vec4<bool> {
 
 //% if has_epilogue
 //% include "unary.wgsl"
+//% if turns
+//% include "turns.wgsl"
+//% endif
 
 //% set result = "vec4<i32>" if int_result else "vec4<f32>"
 fn emit(texel: u32, column: u32, value: {{ result }}) {

@@ -11,33 +11,28 @@ fn op_sign(v: vec4<f32>) -> vec4<f32> { return sign(v); }
 fn op_sqrt(v: vec4<f32>) -> vec4<f32> { return sqrt(v); }
 fn op_square(v: vec4<f32>) -> vec4<f32> { return v * v; }
 
-// sin(v + shift · π/2). The built-ins are off by 2e-4 on some adapters. v less its multiple of π/2, which is taken off
-// in three parts of few bits, lies within ±π/4, where polynomials serve; the multiple chooses which, and the sign.
-fn op_quarter_turns(v: vec4<f32>, shift: i32) -> vec4<f32> {
-    let k = round(v * 0.63661977);
-    let r = ((v - k * 1.5703125) - k * 0.00048375129699707) - k * 7.5497899487686e-8;
-    let z = r * r;
-    let sine = r + r * z * (-0.16666655 + z * (0.0083321609 - z * 0.00019515296));
-    let cosine = 1.0 - 0.5 * z + z * z * (0.041666646 + z * (-0.0013887316 + z * 0.000024433157));
-    let quarter = vec4<i32>(k) + vec4<i32>(shift);
-    let even = (quarter & vec4<i32>(1)) == vec4<i32>(0);
-    let value = select(cosine, sine, even);
-    return select(value, -value, (quarter & vec4<i32>(2)) != vec4<i32>(0));
+// Compilers take numbers for finite, so what is infinite or none is told, and made, by its bits.
+fn where_number(v: vec4<f32>, number: vec4<bool>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(select(vec4<u32>(0x7fc00000u), bitcast<vec4<u32>>(v), number));
 }
-fn op_sin(v: vec4<f32>) -> vec4<f32> { return op_quarter_turns(v, 0); }
-fn op_cos(v: vec4<f32>) -> vec4<f32> { return op_quarter_turns(v, 1); }
 
-// v = m · 2^e with m in [√½, √2); ln m = 2 artanh((m − 1) / (m + 1)). The built-in's absolute error is too large near 1;
-// it serves zero, negative numbers and what is not finite.
+// v = m · 2^e with m in [√½, √2); ln m = 2 artanh((m − 1) / (m + 1)). The built-in's absolute error is too large near 1,
+// and it need not know subnormal numbers, which are counted here in steps of 2^-149.
 fn op_log(v: vec4<f32>) -> vec4<f32> {
-    let bits = bitcast<vec4<u32>>(v) - vec4<u32>(0x3f3504f3u);
-    let e = vec4<f32>(bitcast<vec4<i32>>(bits) >> vec4<u32>(23u));
+    let u = bitcast<vec4<u32>>(v);
+    let subnormal = u < vec4<u32>(0x800000u);
+    let bits = select(u, bitcast<vec4<u32>>(vec4<f32>(u)), subnormal) - vec4<u32>(0x3f3504f3u);
+    let e = vec4<f32>(bitcast<vec4<i32>>(bits) >> vec4<u32>(23u)) - select(vec4<f32>(0.0), vec4<f32>(149.0), subnormal);
     let f = bitcast<vec4<f32>>((bits & vec4<u32>(0x7fffffu)) + vec4<u32>(0x3f3504f3u)) - 1.0;
     let s = f / (f + 2.0);
     let z = s * s;
     let p = 2.0 * s + 2.0 * s * z * (0.33333333 + z * (0.2 + z * (0.14285714 + z * 0.11111111)));
     let r = e * 0.693359375 + (p - e * 0.00021219444);
-    return select(log(v), r, (v > vec4<f32>(1.2e-38)) & (v < vec4<f32>(3.4e38)));
+    // Infinity has itself, zero −∞, and what is negative or no number has none.
+    let known = select(bitcast<vec4<u32>>(r), u, u == vec4<u32>(0x7f800000u));
+    let zero = (u << vec4<u32>(1u)) == vec4<u32>(0u);
+    let none = select(known, vec4<u32>(0x7fc00000u), u > vec4<u32>(0x7f800000u));
+    return bitcast<vec4<f32>>(select(none, vec4<u32>(0xff800000u), zero));
 }
 
 // Beyond 0.4 by exp, below by the series, where the difference of exponentials would cancel.

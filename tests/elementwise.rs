@@ -3,6 +3,7 @@
 mod common;
 
 use common::{check, floats, random};
+use tflite_wgpu::compare;
 use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::*;
 
@@ -109,14 +110,68 @@ fn unary_operators() -> TestResult {
     Ok(())
 }
 
+/// Compares an operator of these inputs in f32 alone.
+fn in_f32(op: &Op, inputs: &[&[f32]]) -> TestResult {
+    let values = inputs.iter().map(|values| Value::f32(&[values.len()], values)).collect::<Result<Vec<_>, _>>()?;
+    let program = program(op, &values, (F, values[0].shape()));
+    common::check_as(&format!("{} {inputs:?}", op.name()), &program, &values, &[("precision=f32", compare::F32)])
+}
+
+/// Numbers and what is none, zeros of both signs, and the smallest and largest there are.
+const SPECIAL: [f32; 16] = [
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::NAN,
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    2.0,
+    -0.5,
+    3.0,
+    -8.0,
+    0.333,
+    1e-40,
+    1e30,
+    -1e10,
+    f32::MAX,
+];
+
+#[test]
+fn functions_of_infinities_zeros_and_nan() -> TestResult {
+    // A second element has a result of its own, so that there is one to compare where the first is no number.
+    for op in [Op::Sin, Op::Cos, Op::Log] {
+        for value in SPECIAL {
+            in_f32(&op, &[&[value, 0.5]])?;
+        }
+    }
+    for op in [Op::Pow, Op::Atan2, Op::FloorMod] {
+        for a in SPECIAL {
+            for b in SPECIAL {
+                in_f32(&op, &[&[a, 1.0], &[b, 3.0]]).map_err(|error| format!("{a} {b}: {error}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn remainders_of_large_quotients_and_sines_of_large_numbers() -> TestResult {
+    let spread = |seed: u32, low: f32, high: f32| -> Vec<f32> {
+        floats(seed, 64).iter().map(|x| x.signum() * (low + (high - low) * x.abs().min(1.0)).exp2()).collect()
+    };
+    let (large, small) = (spread(11, -20.0, 120.0), spread(12, -120.0, 20.0));
+    for (&a, &b) in large.iter().zip(&small) {
+        // The result is below the divisor, so that each needs a comparison of its own.
+        in_f32(&Op::FloorMod, &[&[a], &[b]])?;
+    }
+    in_f32(&Op::Sin, &[&large])?;
+    in_f32(&Op::Cos, &[&large])
+}
+
 #[test]
 fn unary_functions_are_exact_far_out_and_near_zero() -> TestResult {
-    use tflite_wgpu::compare::F32;
-    let f32_only = |op: Op, values: &[f32]| {
-        let inputs = [Value::f32(&[values.len()], values)?];
-        let program = program(&op, &inputs, (F, &[values.len()]));
-        common::check_as(&format!("{} {values:?}", op.name()), &program, &inputs, &[("precision=f32", F32)])
-    };
+    let f32_only = |op: Op, values: &[f32]| in_f32(&op, &[values]);
     let tiny: Vec<f32> = floats(5, 64).iter().map(|x| x * 1e-3).collect();
     for op in [Op::Tanh, Op::Elu, Op::Sin, Op::Gelu(GeluOptions::default()), Op::HardSwish] {
         f32_only(op, &tiny)?;

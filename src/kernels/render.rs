@@ -57,6 +57,7 @@ macro_rules! templates {
 const TEMPLATES: &[(&str, &str)] = templates![
     "prelude.wgsl",
     "unary.wgsl",
+    "turns.wgsl",
     "binary.wgsl",
     "elementwise.wgsl",
     "reduce.wgsl",
@@ -121,12 +122,20 @@ pub(super) fn template(row: &KernelRow, variant: &Variant, dialect: Dialect) -> 
             VariantValue::Text(text) => (*name, Template::from(*text)),
         })
         .collect();
+    let epilogue = if row.epilogue { epilogue(variant, int_result(row, variant)) } else { Vec::new() };
+    let texts = variant.values.iter().filter_map(|(_, value)| match value {
+        VariantValue::Text(text) => Some(*text),
+        VariantValue::Int(_) => None,
+    });
+    let turns =
+        texts.chain(epilogue.iter().map(String::as_str)).any(|text| text.contains("op_sin") || text.contains("op_cos"));
     let context = context! {
         kernel => row.name,
+        turns => turns,
         bindings => bindings(row, variant),
         params => params(row, variant),
         params_index => row.bindings.len(),
-        epilogue => if row.epilogue { epilogue(variant, int_result(row, variant)) } else { Vec::new() },
+        epilogue => epilogue,
         has_epilogue => row.epilogue,
         has_channels => row.params.iter().any(|(name, _)| *name == "channels"),
         int_result => int_result(row, variant),
