@@ -195,7 +195,7 @@ unsafe extern "C" fn create_delegate(
     if table.is_null() || out.is_null() {
         return INVALID_ARGUMENT;
     }
-    let made = guard::caught(|| {
+    let made = guard::caught("accelerate", || {
         // SAFETY: the runtime's own table and options.
         let text = unsafe { RuntimeContext::gpu_options(table, options) }.unwrap_or_default();
         let options = parse(&text, &env::var("TFLITE_WGPU_OPTIONS").unwrap_or_default())?;

@@ -7,7 +7,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tflite_wgpu::{GpuDelegate, gpu::GpuDevice, ops::Facts, options::DeviceChoice, partition};
+use tflite_wgpu::{
+    GpuDelegate,
+    gpu::GpuDevice,
+    ops::Facts,
+    options::{DeviceChoice, Perturb},
+    partition,
+};
 use tflite_wgpu_fallback::Model;
 use tflite_wgpu_model::{NodeId, SubgraphId};
 
@@ -16,6 +22,7 @@ use crate::{
     graph::{self, HostGraph},
     guard,
     host::{Host, HostPartition},
+    inject::{self, Fault},
     kernel,
     options::PluginOptions,
     session::{self, Session},
@@ -55,7 +62,7 @@ pub fn destroy(delegate: *mut abi::Delegate) {
 unsafe extern "C" fn prepare(context: *mut abi::Context, delegate: *mut abi::Delegate) -> c_int {
     // SAFETY: the host calls with its own context.
     let Some(mut host) = (unsafe { Host::new(context) }) else { return abi::DELEGATE_ERROR };
-    match guard::caught(|| apply(&mut host, delegate)) {
+    match guard::caught("apply", || apply(&mut host, delegate)) {
         Ok(()) => abi::OK,
         Err(reason) => {
             host.report(&format!("tflite-wgpu: {reason}. "));
@@ -69,10 +76,18 @@ fn apply(host: &mut Host<'_>, delegate: *mut abi::Delegate) -> Result<(), String
     let options = options.ok_or("the delegate has been destroyed")?;
     let Some(device) = open(&options)? else { return Ok(()) };
     let mut outputs = BTreeSet::new();
+    let fault = inject::due("choose");
     for round in 0.. {
         let graph = graph::read(host, &outputs)?;
-        let mut gpu = GpuDelegate::with_device(Arc::clone(&device), options.delegate.clone());
-        let chosen = choose(host, &graph, &gpu, &options)?;
+        let mut wanted = options.delegate.clone();
+        if fault == Some(Fault::Wrong) {
+            wanted.perturb = graph.numbers.len().checked_sub(1).map(NodeId::from_index).map(Perturb::Node);
+        }
+        let mut gpu = GpuDelegate::with_device(Arc::clone(&device), wanted);
+        let mut chosen = choose(host, &graph, &gpu, &options)?;
+        if fault == Some(Fault::Nothing) {
+            chosen = Chosen::default();
+        }
         let known = outputs.len();
         outputs.extend(chosen.outputs.iter().copied());
         if outputs.len() > known && round < ROUNDS {
@@ -88,7 +103,7 @@ fn apply(host: &mut Host<'_>, delegate: *mut abi::Delegate) -> Result<(), String
         if chosen.nodes.is_empty() {
             return Ok(());
         }
-        let session = Session::new(graph.numbers.clone());
+        let session = Session::new(graph.ids.clone());
         let status =
             session::forming(host.id(), &session, || host.replace(&chosen.nodes, kernel::registration(), delegate));
         if status != abi::OK {
@@ -165,7 +180,7 @@ fn choose(
 
 /// Nodes of the host's partitions that must not be in them.
 fn refused(graph: &HostGraph, facts: &Facts, sets: &[HostPartition], options: &PluginOptions) -> BTreeSet<NodeId> {
-    let id = |number: &c_int| graph.numbers.iter().position(|known| known == number).map(NodeId::from_index);
+    let id = |number: &c_int| graph.ids.get(number).copied();
     let mut sets: Vec<Vec<NodeId>> = sets.iter().map(|set| set.nodes.iter().filter_map(id).collect()).collect();
     let own = graph.program.subgraphs.first();
     let misfits = own.map(|own| sets.iter().flat_map(|set| partition::unsteerable(own, facts, set)).collect());

@@ -39,6 +39,12 @@ pub fn open(options: &DelegateOptions) -> Result<Arc<GpuDevice>, Error> {
     Ok(device)
 }
 
+/// Gives all devices up, as if they were lost: for tests.
+pub fn lose() {
+    let devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+    devices.iter().for_each(|(_, device)| device.destroy());
+}
+
 /// Whether the process is ending: what belongs to a driver is then better left alone.
 pub fn is_ending() -> bool {
     ENDING.load(Ordering::Relaxed)

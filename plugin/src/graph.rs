@@ -1,7 +1,7 @@
 //! The host's subgraph as a typed program.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ffi::c_int,
 };
 
@@ -26,6 +26,8 @@ pub struct HostGraph {
     pub program: Program,
     /// The host's number of each node.
     pub numbers: Vec<c_int>,
+    /// The node of each of the host's numbers.
+    pub ids: HashMap<c_int, NodeId>,
     /// Nodes that the host keeps whatever the partitioner says, and why.
     pub kept: BTreeMap<NodeId, String>,
 }
@@ -79,7 +81,8 @@ pub fn read(host: &mut Host<'_>, outputs: &BTreeSet<c_int>) -> Result<HostGraph,
     }
     let graph = connect(tensors, nodes, outputs);
     let program = Program { subgraphs: vec![graph], version: 3, ..Program::default() };
-    Ok(HostGraph { program, numbers, kept })
+    let ids = numbers.iter().enumerate().map(|(i, &number)| (number, NodeId::from_index(i))).collect();
+    Ok(HostGraph { program, numbers, ids, kept })
 }
 
 /// The graph of these nodes; inputs are computed tensors that no node makes.

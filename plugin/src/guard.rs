@@ -5,15 +5,29 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use crate::{
+    device,
+    inject::{self, Fault},
+};
+
 /// Runs the body of an entry; a panic becomes its text.
-pub fn caught<T>(body: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub fn caught<T>(entry: &str, body: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let body = || {
+        match inject::due(entry) {
+            #[allow(clippy::panic, reason = "a test asks for it")]
+            Some(Fault::Panic) => panic!("a panic in {entry} that a test asked for"),
+            Some(Fault::Lost) => device::lose(),
+            _ => {}
+        }
+        body()
+    };
     catch_unwind(AssertUnwindSafe(body))
         .unwrap_or_else(|panic| Err(format!("a defect of tflite-wgpu: {}", words(&panic))))
 }
 
 /// As [`caught`], for a body that cannot fail; nothing is said of a panic but on standard error.
-pub fn quiet(body: impl FnOnce()) {
-    if let Err(text) = caught(|| {
+pub fn quiet(entry: &str, body: impl FnOnce()) {
+    if let Err(text) = caught(entry, || {
         body();
         Ok(())
     }) {
@@ -33,8 +47,8 @@ mod tests {
     #[test]
     #[allow(clippy::panic, reason = "it is what the test is about")]
     fn a_panic_becomes_its_text() {
-        let failed: Result<(), String> = caught(|| panic!("number {}", 7));
+        let failed: Result<(), String> = caught("test", || panic!("number {}", 7));
         assert!(failed.is_err_and(|text| text.contains("number 7")));
-        assert_eq!(caught(|| Ok(1)), Ok(1));
+        assert_eq!(caught("test", || Ok(1)), Ok(1));
     }
 }

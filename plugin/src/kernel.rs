@@ -46,7 +46,7 @@ struct Partition {
 }
 
 unsafe extern "C" fn init(context: *mut abi::Context, buffer: *const c_char, _length: usize) -> *mut c_void {
-    let made = guard::caught(|| {
+    let made = guard::caught("init", || {
         // SAFETY: for a delegate's kernel the buffer is a `TfLiteDelegateParams`; its arrays are copied.
         let params = unsafe { buffer.cast::<abi::DelegateParams>().as_ref() }.ok_or("the host gives no partition")?;
         // SAFETY: the structure's arrays are the host's.
@@ -65,7 +65,7 @@ unsafe extern "C" fn free(_context: *mut abi::Context, data: *mut c_void) {
     }
     // SAFETY: `init` has made it, and the host frees it once.
     let kernel: Box<Kernel> = unsafe { Box::from_raw(data.cast()) };
-    guard::quiet(|| drop(kernel));
+    guard::quiet("free", || drop(kernel));
 }
 
 unsafe extern "C" fn prepare(context: *mut abi::Context, node: *mut abi::Node) -> c_int {
@@ -92,7 +92,7 @@ unsafe fn call(context: *mut abi::Context, node: *mut abi::Node, what: &str, ent
     let result = match kernel {
         Ok(partition) => {
             let mut panicked = true;
-            let result = guard::caught(|| {
+            let result = guard::caught(what, || {
                 let result = entry(partition, &mut host);
                 panicked = false;
                 result
@@ -271,7 +271,7 @@ pub unsafe extern "C" fn copy_from_buffer_handle(
 ) -> c_int {
     // SAFETY: the host's own context and tensor; the tensor is one of the context's, which is not looked at meanwhile.
     let (host, tensor) = unsafe { (Host::new(context), tensor.as_mut()) };
-    let result = guard::caught(|| {
+    let result = guard::caught("copy_from_buffer_handle", || {
         let tensor = tensor.ok_or("the host gives no tensor")?;
         let (session, id) = session::holder(handle).ok_or_else(|| format!("handle {handle} is unknown"))?;
         let mut work = session.work()?;

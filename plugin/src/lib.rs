@@ -12,6 +12,7 @@ mod device;
 mod graph;
 mod guard;
 mod host;
+mod inject;
 pub mod inquire;
 mod kernel;
 mod log;
@@ -46,7 +47,7 @@ pub unsafe extern "C" fn tflite_plugin_create_delegate(
 ) -> *mut abi::Delegate {
     // A C int comes from Python; its upper half means nothing.
     let count = count & 0xffff_ffff;
-    let made = guard::caught(|| {
+    let made = guard::caught("create", || {
         // SAFETY: the caller's promise about the arrays.
         let pairs = unsafe { pairs(keys, values, count) }?;
         let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -70,7 +71,7 @@ pub unsafe extern "C" fn tflite_plugin_create_delegate(
 /// `delegate` is NULL or comes from [`tflite_plugin_create_delegate`]. Interpreters that still have it stay usable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tflite_plugin_destroy_delegate(delegate: *mut abi::Delegate) {
-    guard::quiet(|| delegate::destroy(delegate));
+    guard::quiet("destroy", || delegate::destroy(delegate));
 }
 
 /// The library's version, a static C string.

@@ -12,7 +12,10 @@ use std::{
 use tflite_wgpu_fallback::{HostedOptions, HostedPartitions, Model};
 use tflite_wgpu_model::{NodeId, Program, TensorId};
 
-use crate::abi;
+use crate::{
+    abi,
+    inject::{self, Fault},
+};
 
 /// A partition as `init` was given it.
 #[derive(Clone, Debug)]
@@ -25,8 +28,8 @@ pub struct Formed {
 
 /// The partitions of one subgraph.
 pub struct Session {
-    /// The host's number of each node, in the program's order.
-    numbers: Vec<c_int>,
+    /// The position in the program of each of the host's nodes, by its number.
+    nodes: HashMap<c_int, NodeId>,
     formed: Mutex<Vec<Formed>>,
     work: OnceLock<Mutex<HostedPartitions>>,
     /// Why nothing runs any more, after a panic.
@@ -36,9 +39,9 @@ pub struct Session {
 
 impl Session {
     /// A session of a program whose nodes have these numbers.
-    pub fn new(numbers: Vec<c_int>) -> Arc<Self> {
+    pub fn new(nodes: HashMap<c_int, NodeId>) -> Arc<Self> {
         Arc::new(Self {
-            numbers,
+            nodes,
             formed: Mutex::default(),
             work: OnceLock::new(),
             broken: OnceLock::new(),
@@ -52,9 +55,8 @@ impl Session {
     /// When it has nodes that the host did not show.
     pub fn form(&self, nodes: &[c_int], outputs: &[c_int]) -> Result<usize, String> {
         let id = |number: &c_int| {
-            let at = self.numbers.iter().position(|known| known == number);
-            at.map(NodeId::from_index)
-                .ok_or_else(|| format!("the host has put the unknown node {number} into a partition"))
+            let known = self.nodes.get(number).copied();
+            known.ok_or_else(|| format!("the host has put the unknown node {number} into a partition"))
         };
         let mut nodes: Vec<NodeId> = nodes.iter().map(id).collect::<Result<_, _>>()?;
         nodes.sort_unstable();
@@ -88,7 +90,10 @@ impl Session {
         }
         let model = Model::new(program).map_err(|error| error.to_string())?;
         let delegate = delegate(formed.into_iter().map(|formed| formed.nodes).collect());
-        let options = HostedOptions { threads, ..HostedOptions::default() };
+        let mut options = HostedOptions { threads, ..HostedOptions::default() };
+        if inject::due("start") == Some(Fault::Memory) {
+            options.memory_limit_bytes = 0;
+        }
         let partitions =
             HostedPartitions::new(&model, Box::new(delegate), options).map_err(|error| error.to_string())?;
         if self.work.set(Mutex::new(partitions)).is_err() {
@@ -160,10 +165,16 @@ static FORMING: Mutex<Vec<(usize, Arc<Session>)>> = Mutex::new(Vec::new());
 
 /// Makes a session known to `init` while the host forms partitions for it.
 pub fn forming<T>(context: usize, session: &Arc<Session>, work: impl FnOnce() -> T) -> T {
+    /// Forgets the session, also when the work panics.
+    struct Forget<'a>(&'a Arc<Session>);
+    impl Drop for Forget<'_> {
+        fn drop(&mut self) {
+            lock(&FORMING).retain(|(_, other)| !Arc::ptr_eq(other, self.0));
+        }
+    }
     lock(&FORMING).push((context, Arc::clone(session)));
-    let result = work();
-    lock(&FORMING).retain(|(_, other)| !Arc::ptr_eq(other, session));
-    result
+    let _forget = Forget(session);
+    work()
 }
 
 /// The session for which the host forms partitions now.

@@ -3,10 +3,19 @@
     host.py run LIBRARY MODEL FOLDER [--shape 2,8,8,1]… [--plain] [key=value]…
     host.py compiled FOLDER_OF_LIBRARY MODEL FOLDER [gpu|gpu+cpu]
     host.py refuse LIBRARY [key=value]…
+    host.py twice LIBRARY MODEL FOLDER [key=value]…
+    host.py alive LIBRARY MODEL FOLDER COUNT CYCLES
 
 `run` reads FOLDER/in_K.bin for every --shape (the model's own shape without one), resizes, invokes, and writes
 FOLDER/out_K.bin of the last one. Values are float32.
+
+`twice` does everything anew once more, whatever became of the first time, and writes FOLDER/out_N.bin each time.
+
+`alive` keeps COUNT interpreters with a delegate each, says in how many the outputs are as in the first one, makes and
+ends as many more as CYCLES says, tells the resident bytes after each of them, and leaves the interpreters to the
+process's end.
 """
+import gc
 import importlib
 import json
 import pathlib
@@ -67,6 +76,64 @@ def compiled(folder_of_library, model, folder, accelerators):
     return {"count": count}
 
 
+def invoked(library, model, folder, words):
+    """An interpreter that has run FOLDER/in_0.bin, and how many partitions our delegate has."""
+    tflite = runtime()
+    delegates = [tflite.load_delegate(library, options(words))]
+    interpreter = tflite.Interpreter(model_path=model, experimental_delegates=delegates)
+    # The runtime's own delegate comes when tensors are allocated.
+    partitions = sum(details["op_name"] == "DELEGATE" for details in interpreter._get_ops_details())
+    interpreter.allocate_tensors()
+    details = interpreter.get_input_details()[0]
+    values = np.fromfile(folder / "in_0.bin", np.float32).reshape(details["shape"])
+    interpreter.set_tensor(details["index"], values)
+    interpreter.invoke()
+    return interpreter, partitions
+
+
+def output(interpreter):
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def twice(library, model, folder, words):
+    messages, partitions = [], []
+    for number in range(2):
+        try:
+            interpreter, count = invoked(library, model, folder, words)
+            output(interpreter).tofile(folder / f"out_{number}.bin")
+            partitions.append(count)
+            interpreter = None
+            messages.append(None)
+        except (RuntimeError, ValueError) as error:
+            messages.append(str(error))
+            partitions.append(0)
+    return {"messages": messages, "partitions": partitions}
+
+
+def resident():
+    try:
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096
+    except OSError:
+        return 0
+
+
+KEPT = []
+
+
+def alive(library, model, folder, count, cycles):
+    KEPT.extend(invoked(library, model, folder, []) for _ in range(count))
+    first = output(KEPT[0][0])
+    same = sum(int(np.array_equal(output(kept), first)) for kept, _ in KEPT)
+    sizes = []
+    for _ in range(cycles):
+        interpreter, _ = invoked(library, model, folder, [])
+        same += int(np.array_equal(output(interpreter), first))
+        interpreter = None
+        gc.collect()
+        sizes.append(resident())
+    return {"same": same, "partitions": sum(partitions for _, partitions in KEPT), "sizes": sizes}
+
+
 def refuse(library, words):
     tflite = runtime()
     try:
@@ -90,6 +157,10 @@ def main(words):
         answer = run(rest[1], rest[2], pathlib.Path(rest[3]), shapes, plain, rest[4:])
     elif rest[0] == "compiled":
         answer = compiled(rest[1], rest[2], pathlib.Path(rest[3]), rest[4])
+    elif rest[0] == "twice":
+        answer = twice(rest[1], rest[2], pathlib.Path(rest[3]), rest[4:])
+    elif rest[0] == "alive":
+        answer = alive(rest[1], rest[2], pathlib.Path(rest[3]), int(rest[4]), int(rest[5]))
     else:
         answer = refuse(rest[1], rest[2:])
     print(json.dumps(answer), flush=True)

@@ -1,7 +1,8 @@
-//! Project tasks: `cargo xtask test`, `targets`, `bench`, `docs`, `schema`, `plugin`.
+//! Project tasks: `cargo xtask test`, `targets`, `expect`, `bench`, `docs`, `schema`, `plugin`.
 
 mod apt;
 mod bench;
+mod expect;
 mod generate;
 mod plugin;
 mod process;
@@ -38,10 +39,15 @@ enum Task {
     },
     /// Build the delegate for the official runtimes
     Plugin {
+        /// A library that was built before, instead of building one
+        #[arg(long)]
+        library: Option<PathBuf>,
         /// Folder for the library, its header and its pkg-config file; target/plugin-dist by default
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Say how many nodes of each model the partitioner gives to the GPU
+    Expect(expect::Arguments),
     /// Measure, and write the figures into docs/benchmarks.md
     Bench {
         #[command(subcommand)]
@@ -79,10 +85,11 @@ fn dispatch(task: Task) -> Result<bool> {
     match task {
         Task::Test { full } => test::run(&workspace, full, ci),
         Task::Targets { full } => targets::run(&workspace, full, ci),
-        Task::Plugin { out } => {
+        Task::Plugin { library, out } => {
             let out = out.unwrap_or_else(|| plugin::default_folder(&workspace));
-            plugin::run(&workspace, &out)
+            plugin::run(&workspace, library, &out)
         }
+        Task::Expect(arguments) => expect::run(&workspace, &arguments),
         Task::Bench { what } => bench::run(&workspace, &what),
         Task::Docs { check } => generate::docs(&workspace, check),
         Task::Schema { check } => generate::schema(&workspace, check),

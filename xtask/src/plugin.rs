@@ -19,12 +19,12 @@ const ACCELERATOR: &str = "LiteRtGpuAccelerator";
 const HEADER: &str = "include/tflite_wgpu.h";
 /// What is exported besides the header's functions.
 const DATA_SYMBOL: &str = "LiteRtAcceleratorImpl";
+/// The variable by which tests let a library fail; only builds with debug assertions read it.
+const INJECT: &str = "TFLITE_WGPU_INJECT";
 
-/// Builds the library and puts it into `out`, with the header and a pkg-config file.
-pub fn run(workspace: &Workspace, out: &Path) -> Result<bool> {
-    let mut cargo = workspace.cargo();
-    process::checked(cargo.args(["build", "--package", PACKAGE, "--profile", PROFILE]))?;
-    let built = workspace.target_dir.join(PROFILE).join(format!("{DLL_PREFIX}{DELEGATE}{DLL_SUFFIX}"));
+/// Puts the library into `out`, with the header and a pkg-config file: `built`, or one that is built for it.
+pub fn run(workspace: &Workspace, built: Option<PathBuf>, out: &Path) -> Result<bool> {
+    let built = built.map_or_else(|| build(workspace), Ok)?;
     let header = workspace.root.join(HEADER);
     check_exports(&built, &header)?;
     fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
@@ -38,6 +38,20 @@ pub fn run(workspace: &Workspace, out: &Path) -> Result<bool> {
     fs::write(&description, pkg_config()).with_context(|| format!("writing {}", description.display()))?;
     println!("{}", out.display());
     Ok(true)
+}
+
+/// Builds what is shipped.
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let mut cargo = workspace.cargo();
+    process::checked(cargo.args(["build", "--package", PACKAGE, "--profile", PROFILE]))?;
+    let built = workspace.target_dir.join(PROFILE).join(format!("{DLL_PREFIX}{DELEGATE}{DLL_SUFFIX}"));
+    let bytes = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
+    ensure!(!contains(&bytes, INJECT), "{} has the faults that tests inject ({INJECT})", built.display());
+    Ok(built)
+}
+
+fn contains(bytes: &[u8], word: &str) -> bool {
+    bytes.windows(word.len()).any(|part| part == word.as_bytes())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -87,6 +101,12 @@ pub fn default_folder(workspace: &Workspace) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_tests_inject_is_seen() {
+        assert!(contains(format!("..{INJECT}\0").as_bytes(), INJECT));
+        assert!(!contains(b"TFLITE_WGPU_OPTIONS", INJECT));
+    }
 
     #[test]
     fn a_missing_or_further_export_is_seen() {

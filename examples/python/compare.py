@@ -27,7 +27,7 @@ def main():
     delegate = tflite_wgpu.load_delegate(**dict(word.split("=", 1) for word in words))
     for place, (gpu, cpu) in enumerate(zip(run(model, [delegate], values), run(model, [], values))):
         difference = np.abs(gpu.astype(float) - cpu.astype(float)).max()
-        print(f"output {place}: {gpu.shape}, largest difference from the CPU {difference:.2g}")
+        print(f"output {place}: {gpu.size} values, largest difference from the CPU {difference:.2g}")
 
 
 main()
