@@ -9,6 +9,8 @@ use std::process::Command;
 
 /// Packages whose libraries are checked.
 const PACKAGES: [&str; 3] = ["tflite-wgpu-model", "tflite-wgpu-fallback", "tflite-wgpu"];
+/// Checked where a program can load a library.
+const PLUGIN: &str = "tflite-wgpu-plugin";
 /// Checked always: a browser, and the other big desktop.
 const DEFAULT: [&str; 2] = ["wasm32-unknown-unknown", "x86_64-pc-windows-msvc"];
 /// Checked with `--full`.
@@ -54,7 +56,8 @@ fn check(workspace: &Workspace, target: &str, std: &Std) -> Command {
     let mut command = workspace.cargo();
     command.args(["check", "--lib", "--no-default-features", "--target", target]);
     command.args(["--config", "profile.dev.package.\"*\".opt-level=0"]);
-    for package in PACKAGES {
+    let plugin = (!target.starts_with("wasm")).then_some(PLUGIN);
+    for package in PACKAGES.into_iter().chain(plugin) {
         command.args(["--package", package]);
     }
     command.env("CARGO_TARGET_DIR", workspace.target_dir.join("targets"));
