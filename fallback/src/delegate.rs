@@ -29,6 +29,9 @@ pub enum DelegateError {
     Fallback(Cause),
     /// The call of the interpreter fails.
     Fatal(Cause),
+    /// The device is not ready yet: the CPU runs the partition in this invoke, and the next one asks the delegate again.
+    /// Only `invoke` may say so.
+    Later,
 }
 
 impl DelegateError {
@@ -45,8 +48,10 @@ impl DelegateError {
 
 impl fmt::Display for DelegateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Fallback(cause) | Self::Fatal(cause)) = self;
-        cause.fmt(f)
+        match self {
+            Self::Fallback(cause) | Self::Fatal(cause) => cause.fmt(f),
+            Self::Later => f.write_str("the device is not ready yet"),
+        }
     }
 }
 
@@ -170,7 +175,7 @@ pub trait Delegate: Send {
     /// of the device, as when it checks its own results.
     ///
     /// # Errors
-    /// When it failed; none of what it set counts then.
+    /// When it failed, or is not ready ([`DelegateError::Later`]); none of what it set counts then.
     fn invoke<'a>(&'a mut self, partition: usize, io: &'a mut (dyn PartitionIo + 'a)) -> DelegateFuture<'a, ()>;
 
     /// Copies values to the host, in the order of `handles`; waits for the work they depend on.

@@ -62,6 +62,7 @@ impl HostedPartitions {
         let claimed = delegated.delegate.claim(model);
         let partitions = claimed.map_err(|error| match error {
             DelegateError::Fatal(cause) | DelegateError::Fallback(cause) => delegated.fatal(cause),
+            DelegateError::Later => delegated.fatal(Arc::from(Box::from(error.to_string()))),
         })?;
         delegated.states = vec![Default::default(); partitions.len()];
         let no_graph = || Error::program("the host's program", "no subgraph", "one");

@@ -389,6 +389,8 @@ impl Executor {
         let values = delegated.delegate.collect(&handles).await.map_err(|error| match error {
             DelegateError::Fallback(cause) => Error::DelegateLost { delegate: name.clone(), reason: cause.to_string() },
             DelegateError::Fatal(cause) => Error::Delegate { delegate: name.clone(), cause },
+            // It has these values, so it was ready once.
+            DelegateError::Later => Error::DelegateLost { delegate: name.clone(), reason: error.to_string() },
         })?;
         if values.len() != wanted.len() {
             let reason = format!("{} of {} values came back", values.len(), wanted.len());

@@ -168,6 +168,7 @@ impl Executor {
                 self.fallbacks.push(Fallback { partition: Some(index), reason });
                 return Ok(false);
             }
+            Err(DelegateError::Later) => return Ok(false),
         }
         let (written, kept) = (io.written, io.kept);
         self.keep(scope, partition, &contents, kept);
@@ -254,6 +255,8 @@ impl Executor {
                 }
                 None
             }
+            // Not now; whoever runs next asks again.
+            Err(DelegateError::Later) => return Ok(None),
         };
         let owned = |given: &Given<'_>| (given.dtype, given.shape.to_vec(), given.value.cloned());
         let inputs = given.iter().map(owned).collect();

@@ -1,6 +1,9 @@
 //! Options of an interpreter, and what is decided once when it is built.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use tflite_wgpu_model::{Graph, Node, NodeId, Op, SubgraphId, TensorId};
 
@@ -144,7 +147,7 @@ impl InterpreterBuilder {
                 .collect(),
             model: self.model,
         };
-        Ok(Interpreter { executor, entries })
+        Ok(Interpreter { executor, entries, flights: VecDeque::new() })
     }
 }
 
@@ -175,6 +178,7 @@ fn claim(
             *delegated = None;
             Ok(Vec::new())
         }
+        Err(error @ DelegateError::Later) => Err(own.fatal(Arc::from(Box::from(error.to_string())))),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What an invoke changes and a second try must find as it was.
-struct Snapshot {
+pub(super) struct Snapshot {
     frames: Vec<Frame>,
     resources: Resources,
 }
@@ -56,7 +56,8 @@ impl Interpreter {
         block_on(self.run_entry(subgraph))?
     }
 
-    pub(super) async fn run_entry(&mut self, subgraph: SubgraphId) -> Result<(), Error> {
+    /// The inputs' values, checked.
+    pub(super) fn given(&mut self, subgraph: SubgraphId) -> Result<Vec<Content>, Error> {
         self.allocate_inputs(subgraph)?;
         let mut inputs = Vec::new();
         for (i, input) in
@@ -66,6 +67,12 @@ impl Interpreter {
             self.check_type(subgraph, i, shared.value())?;
             inputs.push(Content::Host(shared.clone()));
         }
+        Ok(inputs)
+    }
+
+    pub(super) async fn run_entry(&mut self, subgraph: SubgraphId) -> Result<(), Error> {
+        self.flights.clear();
+        let inputs = self.given(subgraph)?;
         let snapshot = self.executor.delegated.is_some().then(|| self.snapshot());
         let outputs = match self.attempt(subgraph, inputs.clone()).await {
             Err(Error::DelegateLost { delegate, reason }) if snapshot.is_some() => {
@@ -79,42 +86,58 @@ impl Interpreter {
                 other?
             }
         };
+        self.keep_outputs(subgraph, outputs);
+        Ok(())
+    }
+
+    /// Makes these values the outputs.
+    pub(super) fn keep_outputs(&mut self, subgraph: SubgraphId, outputs: Vec<Shared>) {
         if let Some(entry) = self.entries.get_mut(subgraph.index()).and_then(Option::as_mut) {
             entry.outputs = outputs.into_iter().map(Some).collect();
             for input in &mut entry.inputs {
                 input.dims = input.shape().to_vec();
             }
         }
-        Ok(())
     }
 
-    async fn attempt(&mut self, subgraph: SubgraphId, inputs: Vec<Content>) -> Result<Vec<Shared>, Error> {
+    /// Gives the memory of the outputs back.
+    pub(super) fn recycle_outputs(&mut self, subgraph: SubgraphId) {
         if let Some(entry) = self.entries.get_mut(subgraph.index()).and_then(Option::as_mut) {
             for old in entry.outputs.iter_mut().filter_map(Option::take) {
                 self.executor.recycle(Content::Host(old));
             }
         }
+    }
+
+    pub(super) async fn attempt(&mut self, subgraph: SubgraphId, inputs: Vec<Content>) -> Result<Vec<Shared>, Error> {
+        self.recycle_outputs(subgraph);
         let outputs = self.executor.call(subgraph, inputs).await?;
         self.executor.bring(&outputs).await?;
-        if self.executor.options.preserve_all_tensors {
-            let frames = std::mem::take(&mut self.executor.frames);
-            let kept = frames.iter().flat_map(|frame| frame.slots.iter().flatten());
-            let brought = self.executor.bring(kept).await;
-            self.executor.frames = frames;
-            brought?;
-        }
+        self.bring_preserved().await?;
         Ok(outputs.iter().filter_map(Content::host).cloned().collect())
     }
 
+    /// Brings what `preserve_all_tensors` keeps to host memory.
+    pub(super) async fn bring_preserved(&mut self) -> Result<(), Error> {
+        if !self.executor.options.preserve_all_tensors {
+            return Ok(());
+        }
+        let frames = std::mem::take(&mut self.executor.frames);
+        let kept = frames.iter().flat_map(|frame| frame.slots.iter().flatten());
+        let brought = self.executor.bring(kept).await;
+        self.executor.frames = frames;
+        brought
+    }
+
     /// Tells the delegate which handles are free.
-    fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         if let Some(delegated) = &mut self.executor.delegated {
             delegated.release();
         }
     }
 
     /// Variables, resources and memories before an invoke. Values are shared, not copied.
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         let program = self.model().program();
         let variables = |(frame, graph): (&Frame, &tflite_wgpu_model::Graph)| {
             let slots = frame.slots.iter().zip(&graph.tensors);
@@ -126,7 +149,12 @@ impl Interpreter {
     }
 
     /// Drops the delegate and goes back to the snapshot.
-    fn give_up(&mut self, snapshot: Option<Snapshot>, delegate: String, reason: String) -> Result<(), Error> {
+    pub(super) fn give_up(
+        &mut self,
+        snapshot: Option<Snapshot>,
+        delegate: String,
+        reason: String,
+    ) -> Result<(), Error> {
         self.executor.delegated = None;
         let cause = Arc::from(Box::<dyn std::error::Error + Send + Sync>::from(reason.clone()));
         self.executor.fallbacks.push(Fallback { partition: None, reason: cause });

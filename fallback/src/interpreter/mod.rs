@@ -2,10 +2,11 @@
 
 mod builder;
 mod entry;
+mod flight;
 mod invoke;
 mod signature;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::VecDeque};
 
 use tflite_wgpu_model::{DType, Quant, Shape, SubgraphId, TensorId};
 
@@ -22,6 +23,7 @@ use crate::{
 
 pub use builder::InterpreterBuilder;
 use entry::Entry;
+use flight::Flight;
 pub(crate) use invoke::block_on;
 pub use signature::SignatureRunner;
 
@@ -74,6 +76,8 @@ pub struct Interpreter {
     executor: Executor,
     /// Inputs and outputs of the subgraphs that a user can call: the first one and those of signatures.
     entries: Vec<Option<Entry>>,
+    /// Invokes that were submitted and not collected yet, the oldest first.
+    flights: VecDeque<Flight>,
 }
 
 impl Interpreter {
@@ -147,6 +151,44 @@ impl Interpreter {
     /// As [`Interpreter::invoke`].
     pub async fn invoke_async(&mut self) -> Result<(), Error> {
         self.run_entry(SubgraphId(0)).await
+    }
+
+    /// Starts an invoke on the inputs as they are now and returns while the delegate's device still works, so that the
+    /// next inputs can be written meanwhile; [`Interpreter::collect`] brings the results. Nodes of the CPU, and values of
+    /// the device that they need, are waited for.
+    ///
+    /// Two invokes may be in flight. A further one waits for the oldest to be done on the device first; its results are
+    /// kept until they are collected. [`Interpreter::invoke`] forgets what was not collected.
+    ///
+    /// # Errors
+    /// As [`Interpreter::invoke`].
+    pub fn submit(&mut self) -> Result<(), Error> {
+        block_on(self.submit_async())?
+    }
+
+    /// As [`Interpreter::submit`], where threads cannot wait.
+    ///
+    /// # Errors
+    /// As [`Interpreter::invoke`].
+    pub async fn submit_async(&mut self) -> Result<(), Error> {
+        self.start(SubgraphId(0)).await
+    }
+
+    /// Waits for the oldest invoke that was submitted and not collected yet, and makes its results those of
+    /// [`Interpreter::output`]; `false` when there is none.
+    ///
+    /// # Errors
+    /// As [`Interpreter::invoke`].
+    pub fn collect(&mut self) -> Result<bool, Error> {
+        block_on(self.collect_async())?
+    }
+
+    /// As [`Interpreter::collect`], where threads cannot wait.
+    ///
+    /// # Errors
+    /// As [`Interpreter::invoke`].
+    pub async fn collect_async(&mut self) -> Result<bool, Error> {
+        self.land().await
     }
 
     /// The value of output `i` after an invoke.

@@ -35,6 +35,8 @@ pub struct State {
     pub unprepared: Option<usize>,
     /// `invoke` fails from this call on, and whether the CPU may take over.
     pub fails: Option<(usize, bool)>,
+    /// The first so many calls of `invoke` come too early.
+    pub late: usize,
     /// `collect` fails.
     pub lost: bool,
     /// `collect` waits for another thread.
@@ -196,6 +198,9 @@ impl Delegate for Toy {
             };
             let places: Vec<&str> = claimed.inputs.iter().map(at).collect();
             state.log.push(format!("invoke {partition} {}", places.join(" ")));
+            if state.invokes <= state.late {
+                return Err(DelegateError::Later);
+            }
             state.wanted.extend(claimed.outputs.iter().filter(|tensor| io.wants_host(**tensor)));
             let results = state.compute(partition, io)?;
             if state.keeps_inputs {
