@@ -1,56 +1,42 @@
 #!/usr/bin/env python3
-"""Times models on this library's GPU path and on XNNPACK's one thread, process by process in turns.
+"""Times models on this library's GPU path, on other engines' and on XNNPACK's one thread, process by process in turns.
 
-    python benches/against_xnnpack.py MODEL.tflite … [--precision f16] [--rounds 5] [--invokes 30] [--markdown]
+    python benches/against_xnnpack.py MODEL.tflite … [--engines ours-f16,ncnn-f32] [--rounds 5] [--invokes 30]
+        [--results FILE] [--update docs/benchmarks.md --table NAME] [--plot docs/NAME.svg]
 
-Needs numpy and ai-edge-litert, and the program `bench_model` (cargo build --release --example bench_model).
-A machine is never quite idle, so only figures of the same run are comparable: each round starts both programs
-once for every model, the figure of a program is the best invoke of all its processes, and the ratio is ours
-over XNNPACK's. `cold` is a process with an empty shader cache, from its start to the first result; `warm` the best
-of the others. Exits with 1 when a result differs from the CPU interpreter's by more than the library's tolerance.
+Needs numpy and ai-edge-litert, for `ncnn-…` also ncnn, and the program `bench_model` (cargo build --release --example
+bench_model); `cargo xtask bench gpu` does it all. Engines: `ours-f16`, `ours-f32` and those of benches/peers.py.
+
+A machine is never quite idle, so only figures of the same run are comparable: each round starts every engine once for every
+model, the figure of an engine is the best invoke of all its processes, and the ratio is its over XNNPACK's. `cold` is a
+process with an empty shader cache, from its start to the first result; `warm` the best of the others. All engines get the
+same inputs, and their results are compared with XNNPACK's. `--results` adds to what earlier runs on the same machine have
+left in a file; with `--rounds 0` the tables are only written anew. Exits with 1 when a result is wrong.
 """
 import argparse
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 
+import numpy as np
 
-def peak_mb():
-    """The most memory that this process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+import peers
+import ratio_plot
+
+# The least cosine with XNNPACK's result.
+LEAST_COSINE = 0.999
+HEAD = """| model | engine | ms | ratio | cold ms | warm ms | MB | cosine |
+|---|---|---|---|---|---|---|---|
+"""
 
 
 def xnnpack(path, invokes, threads=1, reference=False):
-    """One process on XNNPACK, or on TFLite's reference kernels: prints times in milliseconds as JSON, and by how many
-    megabytes the process has grown since its libraries were loaded."""
-    import numpy as np
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    resolver = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
-    before = peak_mb()
-    start = time.perf_counter()
-    interpreter = Interpreter(path, num_threads=threads, experimental_op_resolver_type=resolver)
-    interpreter.allocate_tensors()
-    rng = np.random.default_rng(0)
-    for info in interpreter.get_input_details():
-        if info["dtype"] == np.float32:
-            value = rng.uniform(-1, 1, info["shape"]).astype(np.float32)
-        else:
-            value = rng.integers(0, 2, info["shape"]).astype(info["dtype"])
-        interpreter.set_tensor(info["index"], value)
-    interpreter.invoke()
-    first = time.perf_counter()
-    times = []
-    for _ in range(invokes):
-        begin = time.perf_counter()
-        interpreter.invoke()
-        times.append(time.perf_counter() - begin)
-    print(json.dumps({"first_ms": (first - start) * 1e3, "min_ms": min(times) * 1e3, "peak_mb": peak_mb() - before}))
+    """One process on XNNPACK, or on TFLite's reference kernels: prints its figures as JSON."""
+    figures = peers.run("reference" if reference else "xnnpack", path, None, invokes, threads)
+    print(json.dumps(figures))
 
 
 def last_json(command, environment=None):
@@ -62,56 +48,163 @@ def last_json(command, environment=None):
     return json.loads(lines[-1]), done.returncode == 0
 
 
-def measure(model, args, folder):
-    """All rounds of one model."""
-    ours = [args.program, model, "--precision", args.precision, "--adapter", args.adapter]
-    ours += [word for option in args.option for word in ("--option", option)]
-    peer = [sys.executable, __file__, "--xnnpack", str(args.invokes), model]
-    cache = pathlib.Path(folder) / pathlib.Path(model).stem
-    cache.mkdir()
-    environment = dict(os.environ, MESA_SHADER_CACHE_DIR=str(cache), XDG_CACHE_HOME=str(cache))
-    cold, good = last_json(ours + ["--invokes", "1", "--check"], environment)
-    mine, theirs = [], []
-    for _ in range(args.rounds):
-        theirs.append(last_json(peer)[0])
-        mine.append(last_json(ours + ["--invokes", str(args.invokes)], environment)[0])
-    best = min(run["min_ms"] for run in mine)
-    xnn = min(run["min_ms"] for run in theirs)
-    return {
-        "model": pathlib.Path(model).stem, "precision": args.precision, "adapter": cold["adapter"], "driver": cold["driver"],
-        "ms": best, "xnnpack_ms": xnn, "ratio": best / xnn, "cold_ms": cold["first_ms"],
-        "warm_ms": min(run["first_ms"] for run in mine), "gpu_nodes": cold["gpu_nodes"], "nodes": cold["nodes"],
-        "dispatches": cold["dispatches"], "pipelines": cold["pipelines"], "agrees": good,
-        "cosine": min((o["cosine"] for o in cold["outputs"] if isinstance(o, dict)), default=0.0),
-    }
+def command(engine, model, feed, invokes, args):
+    """How an engine is started."""
+    name, _, precision = engine.partition("-")
+    if name != "ours":
+        return [sys.executable, str(pathlib.Path(__file__).parent / "peers.py"), engine, model,
+                "--invokes", str(invokes), "--feed", str(feed)]
+    options = [word for option in args.option for word in ("--option", option)]
+    return [args.program, model, "--precision", precision, "--adapter", args.adapter, "--invokes", str(invokes),
+            "--feed", str(feed), *options]
+
+
+def outputs(feed):
+    """The outputs that the last process has left, and no more."""
+    values = []
+    for path in sorted(feed.glob("output_*.bin"), key=lambda path: int(path.stem.split("_")[1])):
+        values.append(np.fromfile(path, np.float32).astype(np.float64))
+        path.unlink()
+    return values
+
+
+def cosine(found, expected):
+    """The least cosine of the outputs; zero when one is missing, not finite or of another size."""
+    if not expected or [v.size for v in found] != [v.size for v in expected]:
+        return 0.0
+    least = 1.0
+    for a, b in zip(found, expected):
+        length = np.linalg.norm(a) * np.linalg.norm(b)
+        value = float(a @ b / length) if length > 0 else float(np.array_equal(a, b))
+        least = min(least, value if np.isfinite(value) else 0.0)
+    return least
+
+
+def write_inputs(model, feed):
+    for i, value in enumerate(peers.inputs(model, None)):
+        value.tofile(feed / f"input_{i}.bin")
+
+
+def attempt(command, environment):
+    """A process of a peer, which may not take the model: its figures, or why there are none."""
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode == 0 and lines:
+        return json.loads(lines[-1])
+    words = (done.stderr or done.stdout).strip().splitlines()
+    return {"error": words[-1][-200:] if words else f"exit status {done.returncode}"}
+
+
+def measure(model, args, folder, known):
+    """All rounds of one model; adds to what is known of it: figures by engine."""
+    feed = folder / "feed"
+    feed.mkdir()
+    write_inputs(model, feed)
+    expected = None
+    for turn in range(args.rounds):
+        for engine in ["xnnpack", *args.engines]:
+            row = known.setdefault(engine, {})
+            if "error" in row:
+                continue
+            cache = folder / engine
+            # The first process of an engine finds no compiled shaders.
+            runs = [0] if not cache.exists() and engine != "xnnpack" else []
+            cache.mkdir(exist_ok=True)
+            environment = dict(os.environ, MESA_SHADER_CACHE_DIR=str(cache), XDG_CACHE_HOME=str(cache))
+            for invokes in runs + [args.invokes]:
+                figures = attempt(command(engine, model, feed, invokes, args), environment)
+                found = outputs(feed)
+                if "error" in figures:
+                    row["error"] = figures["error"]
+                    break
+                expected = expected or found
+                row["cosine"] = min(row.get("cosine", 1.0), cosine(found, expected))
+                keep(row, figures, "cold_ms" if invokes == 0 else "warm_ms")
+        print(json.dumps({"model": pathlib.Path(model).stem, "round": turn + 1, **known}), flush=True)
+
+
+def keep(row, figures, first):
+    """Keeps the best of what was measured so far. A cold start is one of many, so the first counts."""
+    least = [("peak_mb", figures.get("peak_mb"))]
+    if first == "cold_ms":
+        row.setdefault("cold_ms", figures["first_ms"])
+    else:
+        least += [("ms", figures["min_ms"]), ("warm_ms", figures["first_ms"])]
+    for key, value in least:
+        if value is not None:
+            row[key] = min(row.get(key, value), value)
+    for key in ("adapter", "driver", "dispatches", "pipelines", "gpu_nodes", "nodes"):
+        if key in figures:
+            row[key] = figures[key]
+
+
+def table(results):
+    """Rows by model and engine."""
+    def cell(value, digits=0):
+        return "–" if value is None else f"{value:.{digits}f}"
+
+    text = HEAD
+    for model, engines in results.items():
+        base = engines.get("xnnpack", {}).get("ms")
+        for engine, row in engines.items():
+            if "error" in row:
+                text += f"| {model} | {engine} | {row['error'].replace('|', '/')} | | | | | |\n"
+                continue
+            ratio = row["ms"] / base if base and "ms" in row else None
+            text += (f"| {model} | {engine} | {cell(row.get('ms'), 2)} | {cell(ratio, 1)} | {cell(row.get('cold_ms'))} | "
+                     f"{cell(row.get('warm_ms'))} | {cell(row.get('peak_mb'))} | {cell(row.get('cosine'), 6)} |\n")
+    return text
+
+
+def wrong(results):
+    """Engines of ours whose results are not XNNPACK's, or that did not run; a peer's fault is a row of the table."""
+    rows = [(model, engine, row) for model, engines in results.items() for engine, row in engines.items()]
+    return [f"{model} {engine}: {row.get('error') or row.get('cosine', 0.0)}" for model, engine, row in rows
+            if engine.startswith("ours") and ("error" in row or row.get("cosine", 0.0) < LEAST_COSINE)]
+
+
+def update(document, name, text):
+    """Puts a table between the markers of a document."""
+    begin, end = f"<!-- gpu {name}: begin -->", f"<!-- gpu {name}: end -->"
+    old = document.read_text()
+    if begin not in old or end not in old:
+        sys.exit(f"{document} has no {begin} and {end}")
+    head, rest = old.split(begin, 1)
+    document.write_text(f"{head}{begin}\n{text}{end}{rest.split(end, 1)[1]}")
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("models", nargs="+")
+    ap.add_argument("models", nargs="*")
     ap.add_argument("--program", default="target/release/examples/bench_model")
-    ap.add_argument("--precision", default="f16", choices=["f16", "f32"])
+    ap.add_argument("--engines", default="ours-f16", help="separated by commas")
     ap.add_argument("--adapter", default="", help="part of the adapter's name, or its position")
     ap.add_argument("--option", action="append", default=[], help="further options of the delegate, key=value")
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--invokes", type=int, default=30)
-    ap.add_argument("--markdown", action="store_true", help="print rows of a table")
-    ap.add_argument("--xnnpack", type=int, metavar="INVOKES", help=argparse.SUPPRESS)
+    ap.add_argument("--results", type=pathlib.Path, help="figures of earlier runs, to which these are added")
+    ap.add_argument("--update", type=pathlib.Path, metavar="DOCUMENT", help="write the table into a document")
+    ap.add_argument("--table", default="lavapipe", help="name of the table in the document's markers")
+    ap.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="draw the ratios")
     args = ap.parse_args()
-    if args.xnnpack:
-        xnnpack(args.models[0], args.xnnpack)
-        return
-    good = True
+    args.engines = [engine for engine in args.engines.split(",") if engine]
+    results = {}
+    if args.results and args.results.exists():
+        results = json.loads(args.results.read_text())
     for model in args.models:
         with tempfile.TemporaryDirectory() as folder:
-            row = measure(model, args, folder)
-        good &= row["agrees"]
-        if args.markdown:
-            print("| {model} | {precision} | {ms:.1f} | {xnnpack_ms:.2f} | {ratio:.1f} | {cold_ms:.0f} | {warm_ms:.0f} | "
-                  "{gpu_nodes}/{nodes} | {dispatches} | {pipelines} | {cosine:.6f} |".format(**row), flush=True)
-        else:
-            print(json.dumps(row), flush=True)
-    sys.exit(0 if good else 1)
+            measure(model, args, pathlib.Path(folder), results.setdefault(pathlib.Path(model).stem, {}))
+        if args.results:
+            args.results.write_text(json.dumps(results, indent=1))
+    print(table(results))
+    if args.update:
+        update(args.update, args.table, table(results))
+    if args.plot:
+        args.plot.write_text(ratio_plot.svg(results, args.table))
+    found = wrong(results)
+    for line in found:
+        print(f"wrong: {line}", file=sys.stderr)
+    sys.exit(1 if found else 0)
 
 
 if __name__ == "__main__":

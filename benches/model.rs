@@ -9,7 +9,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, Mutex},
     time::Instant,
@@ -18,7 +18,7 @@ use std::{
 use clap::Parser;
 use serde_json::json;
 use tflite_wgpu::{DelegateOptions, GpuDelegate, Report, compare};
-use tflite_wgpu_fallback::{Interpreter, Kernels, Model, Value};
+use tflite_wgpu_fallback::{Interpreter, Kernels, Model, TensorInfo, Value};
 use tflite_wgpu_model::DType;
 
 type Res<T> = Result<T, Box<dyn std::error::Error>>;
@@ -49,6 +49,9 @@ struct Args {
     /// Compare with the CPU interpreter.
     #[arg(long)]
     check: bool,
+    /// Folder whose files input_0.bin, input_1.bin … are the inputs' bytes; the outputs are written there alike.
+    #[arg(long)]
+    feed: Option<PathBuf>,
     /// Further options of the delegate, key=value.
     #[arg(long = "option")]
     options: Vec<String>,
@@ -82,7 +85,7 @@ fn run(args: &Args) -> Res<bool> {
     }
     let mut interpreter = builder.build()?;
     interpreter.allocate_tensors()?;
-    let inputs = inputs(&interpreter)?;
+    let inputs = inputs(&interpreter, args.feed.as_deref())?;
     let init = milliseconds(start);
     let outputs = invoke(&mut interpreter, &inputs)?;
     let first = milliseconds(start);
@@ -93,6 +96,11 @@ fn run(args: &Args) -> Res<bool> {
         times.push(milliseconds(begin));
     }
     times.sort_by(f64::total_cmp);
+    if let Some(folder) = &args.feed {
+        for (i, value) in outputs.iter().enumerate() {
+            std::fs::write(folder.join(format!("output_{i}.bin")), value.bytes())?;
+        }
+    }
     let check = if args.check { Some(check(&model, &inputs, &outputs, &args.precision)?) } else { None };
     let mut line = json!({
         "model": args.model.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
@@ -125,8 +133,15 @@ fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
-/// One value per input, from a fixed sequence: floats in -1..1, integers 0 or 1.
-fn inputs(interpreter: &Interpreter) -> Res<Vec<Value>> {
+/// One value per input, from the folder, or from a fixed sequence: floats in -1..1, integers 0 or 1.
+fn inputs(interpreter: &Interpreter, feed: Option<&Path>) -> Res<Vec<Value>> {
+    if let Some(folder) = feed {
+        let read = |(i, info): (usize, TensorInfo)| {
+            let bytes = std::fs::read(folder.join(format!("input_{i}.bin")))?;
+            Ok(Value::from_bytes(info.dtype, &info.shape.dims().unwrap_or_default(), &bytes)?)
+        };
+        return interpreter.inputs().into_iter().enumerate().map(read).collect();
+    }
     let mut state = 1u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

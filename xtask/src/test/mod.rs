@@ -1,10 +1,10 @@
 //! `cargo xtask test`: every test, on each software adapter, with minimal limits and without any.
 
-mod lavapipe;
+pub mod lavapipe;
 mod legs;
 mod report;
 mod runtimes;
-mod swiftshader;
+pub mod swiftshader;
 mod tally;
 
 use crate::apt::Apt;
