@@ -1,6 +1,6 @@
 //! What can be known of a subgraph before it runs: shapes, and values that follow from constants and shapes alone.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use crate::constant::Constant;
 
@@ -66,7 +66,12 @@ pub fn update(graph: &Graph, nodes: &[NodeId], inputs: &[(TensorId, &[usize])], 
             tensor.constant = tensor.constant.take().or_else(|| without_elements(tensor.dtype, Some(dims)));
         }
     }
+    let mut settled = HashSet::new();
     for node in nodes.iter().filter_map(|id| graph.nodes.get(id.index())) {
+        if is_settled(graph, node, facts, &settled) {
+            settled.extend(node.outputs.iter().copied().flatten());
+            continue;
+        }
         for id in node.outputs.iter().flatten() {
             if let Some(tensor) = facts.tensors.get_mut(id.index()) {
                 tensor.dims = None;
@@ -75,6 +80,17 @@ pub fn update(graph: &Graph, nodes: &[NodeId], inputs: &[(TensorId, &[usize])], 
         }
         propagate(graph, node, facts);
     }
+}
+
+/// Whether a node's results are known and follow from the file's constants alone, whatever the inputs' shapes: unpacked
+/// weights, for one, which would take long to compute again.
+fn is_settled(graph: &Graph, node: &Node, facts: &Facts, settled: &HashSet<TensorId>) -> bool {
+    let fixed = |id: &TensorId| {
+        settled.contains(id) || graph.tensors.get(id.index()).is_some_and(|tensor| tensor.constant().is_some())
+    };
+    let known = |id: &TensorId| facts.tensor(*id).is_some_and(|fact| fact.constant.is_some());
+    let mut inputs = node.inputs.iter().flatten().peekable();
+    inputs.peek().is_some() && inputs.all(fixed) && node.outputs.iter().flatten().all(known)
 }
 
 /// Sets the facts about a node's outputs.

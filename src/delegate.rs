@@ -4,10 +4,12 @@ mod handles;
 mod report;
 mod run;
 mod validate;
+mod warm;
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, Weak},
+    time::Instant,
 };
 
 use tflite_wgpu_fallback::{
@@ -15,7 +17,8 @@ use tflite_wgpu_fallback::{
 };
 use tflite_wgpu_model::{BuiltinOperator, DType, Graph, NodeId, SubgraphId, TensorId};
 
-pub use report::{Difference, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Validation};
+pub use report::{Difference, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Switch, Validation};
+pub use warm::Warmth;
 
 use crate::{
     annotate,
@@ -29,6 +32,7 @@ use crate::{
 };
 use handles::Handles;
 use run::{BorderBuffer, Prepared};
+use warm::Warmer;
 
 /// Runs partitions of a model on a GPU.
 pub struct GpuDelegate {
@@ -46,6 +50,12 @@ pub struct GpuDelegate {
     handles: Handles,
     report: Arc<Mutex<Report>>,
     executables: Executables,
+    warmth: Warmth,
+    /// The thread that makes partitions ready, once there was something for it to do.
+    warmer: Option<Warmer>,
+    /// Whether partitions that another thread has made ready run on the device now.
+    switched: bool,
+    opened: Option<Instant>,
 }
 
 /// The executable of each partition that is planned, by its position, as long as the delegate has it.
@@ -61,6 +71,8 @@ struct Part {
     prepared: Option<Prepared>,
     /// Runs so far.
     invokes: u64,
+    /// Runs that came before it was ready.
+    late: u64,
 }
 
 impl GpuDelegate {
@@ -80,6 +92,7 @@ impl GpuDelegate {
     /// # Errors
     /// As `GpuDelegate::new`.
     pub async fn open(options: DelegateOptions) -> Result<Self, Error> {
+        let opened = now();
         let wanted = DeviceOptions {
             adapter: options.adapter.clone(),
             limits: options.limits,
@@ -97,7 +110,7 @@ impl GpuDelegate {
                 }
             },
         };
-        Ok(Self::with_parts(device, options))
+        Ok(Self { opened, ..Self::with_parts(device, options) })
     }
 
     /// A delegate on a device that the caller shares.
@@ -120,7 +133,16 @@ impl GpuDelegate {
             buffers: HashMap::new(),
             handles: Handles::default(),
             executables: Executables::default(),
+            warmth: Warmth::default(),
+            warmer: None,
+            switched: false,
+            opened: now(),
         }
+    }
+
+    /// How far the warm start is; stays up to date while the delegate lives.
+    pub fn warmth(&self) -> Warmth {
+        self.warmth.clone()
     }
 
     /// What the delegate has claimed and planned; stays up to date while the delegate lives.
@@ -260,7 +282,7 @@ impl Delegate for GpuDelegate {
             let claimed_report = PartitionReport::claimed(partition);
             let host_outputs = read_on_host(model, partition, &claimed);
             let partition = partition.clone();
-            self.parts.push(Part { partition, device_outputs, host_outputs, prepared: None, invokes: 0 });
+            self.parts.push(Part { partition, device_outputs, host_outputs, prepared: None, invokes: 0, late: 0 });
             report::lock(&self.report).partitions.push(claimed_report);
         }
         Ok(claimed)
@@ -276,6 +298,9 @@ impl Delegate for GpuDelegate {
 
     fn invoke<'a>(&'a mut self, partition: usize, io: &'a mut (dyn PartitionIo + 'a)) -> DelegateFuture<'a, ()> {
         Box::pin(async move {
+            if !self.is_warm(partition) {
+                return Err(DelegateError::Later);
+            }
             let result = self.invoke_part(partition, io).await;
             result.map_err(|error| self.failure(partition, error))
         })
@@ -300,6 +325,11 @@ impl Delegate for GpuDelegate {
     fn release(&mut self, handle: Handle) {
         self.handles.release(handle);
     }
+}
+
+/// The time; browsers do not tell it here.
+fn now() -> Option<Instant> {
+    (!cfg!(target_family = "wasm")).then(Instant::now)
 }
 
 /// Whether a subgraph is the body or condition of a loop, whose results go around on the device.

@@ -47,7 +47,9 @@ pub mod tuning;
 pub mod verify;
 
 pub use constant::Constant;
-pub use delegate::{Difference, GpuDelegate, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Validation};
+pub use delegate::{
+    Difference, GpuDelegate, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Switch, Validation, Warmth,
+};
 pub use error::Error;
 pub use ops::custom::{Dispatch, GpuKernel, GpuKernelBuilder, GpuNode};
 pub use options::DelegateOptions;

@@ -68,6 +68,16 @@ pub enum OnDeviceLost {
     Error,
 }
 
+/// Who answers while pipelines are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WarmStart {
+    /// The CPU: another thread makes the partitions ready, and an invoke that finds all of them so runs on the device.
+    /// Where there are no threads (browsers), as `Wait`.
+    Cpu,
+    /// Nobody: the first invoke waits for the device.
+    Wait,
+}
+
 /// A kernel whose result is negated, for tests that a wrong kernel is found.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +117,8 @@ pub struct DelegateOptions {
     pub typed_f16: Option<bool>,
     /// Where compiled pipelines are kept between processes.
     pub cache_dir: CacheDir,
+    /// Who answers while pipelines are compiled; without a choice, the CPU does with `device=auto`.
+    pub warm_start: Option<WarmStart>,
     /// Whether each step's time on the device is measured and reported.
     pub time_steps: bool,
     /// At most this many partitions, the largest first.
@@ -138,6 +150,7 @@ impl Default for DelegateOptions {
             limits: DeviceLimits::default(),
             typed_f16: None,
             cache_dir: CacheDir::default(),
+            warm_start: None,
             time_steps: false,
             max_delegated_partitions: None,
             min_nodes_per_partition: 1,
@@ -162,6 +175,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("limits", "adapter or webgpu-default"),
     ("f16", "packed or typed"),
     ("cache_dir", "a folder, default or off"),
+    ("warm_start", "cpu or wait"),
     ("time_steps", "true or false"),
     ("sentinels", "true or false"),
     ("max_delegated_partitions", "a number"),
@@ -269,6 +283,13 @@ impl DelegateOptions {
                 }
             }
             "cache_dir" => self.cache_dir = CacheDir::parse(value),
+            "warm_start" => {
+                self.warm_start = match value {
+                    "cpu" => Some(WarmStart::Cpu),
+                    "wait" => Some(WarmStart::Wait),
+                    _ => return None,
+                }
+            }
             "sentinels" => self.sentinels = value.parse().ok()?,
             "time_steps" => self.time_steps = value.parse().ok()?,
             "max_delegated_partitions" => self.max_delegated_partitions = Some(value.parse().ok()?),
@@ -276,6 +297,16 @@ impl DelegateOptions {
             _ => return None,
         }
         Some(())
+    }
+
+    /// Who answers while pipelines are compiled, with these options on this target.
+    pub fn answers_first(&self) -> WarmStart {
+        match self.warm_start {
+            _ if cfg!(target_family = "wasm") => WarmStart::Wait,
+            Some(choice) => choice,
+            None if self.device == DeviceChoice::Auto => WarmStart::Cpu,
+            None => WarmStart::Wait,
+        }
     }
 
     /// Whether the lists allow a node on the GPU.
@@ -316,6 +347,16 @@ mod tests {
         assert_eq!(options.validate, Validate::Every(3));
         assert_eq!(options.gpu_nodes, Some(2..=5));
         assert_eq!(options.deny_ops.len(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn the_cpu_answers_first_where_the_device_is_our_choice() -> Result<(), Error> {
+        let first = |pairs: &[&str]| DelegateOptions::parse(pairs.iter().copied()).map(|o| o.answers_first());
+        assert_eq!(first(&[])?, WarmStart::Cpu);
+        assert_eq!(first(&["device=gpu"])?, WarmStart::Wait);
+        assert_eq!(first(&["device=gpu", "warm_start=cpu"])?, WarmStart::Cpu);
+        assert_eq!(first(&["device=auto", "warm_start=wait"])?, WarmStart::Wait);
         Ok(())
     }
 

@@ -6,10 +6,10 @@ use std::{
 };
 
 use tflite_wgpu::{
-    DelegateOptions, GpuDelegate, Interpreter, InterpreterBuilder, Model, Report,
+    DelegateOptions, GpuDelegate, Interpreter, InterpreterBuilder, Model, Report, Warmth,
     gpu::GpuDevice,
     model::Program,
-    options::{DeviceChoice, Precision},
+    options::{DeviceChoice, Precision, WarmStart},
 };
 
 use super::{
@@ -28,12 +28,15 @@ pub struct Session {
 pub struct Loaded {
     pub interpreter: Interpreter,
     report: Option<Arc<Mutex<Report>>>,
+    warmth: Option<Warmth>,
 }
 
 impl Session {
     /// Opens the device that the options ask for, or that `device` asks for if they do not say.
     pub fn open(run: &RunOptions, device: DeviceChoice) -> Res<Self> {
-        let options = run.delegate(device);
+        let mut options = run.delegate(device);
+        // A command is about what it asks for, unless it asks for the first answer.
+        options.warm_start = options.warm_start.or(Some(WarmStart::Wait));
         // It says so, once, when everything runs on the CPU for want of an adapter.
         let device = GpuDelegate::new(options.clone())?.device().cloned();
         Ok(Self { options, run: run.clone(), device })
@@ -47,13 +50,13 @@ impl Session {
     /// As [`Session::load`], with other options.
     pub fn load_with(&self, model: &Model, options: &DelegateOptions) -> Res<Loaded> {
         let mut builder = self.configure(Interpreter::builder(model));
-        let mut report = None;
+        let (mut report, mut warmth) = (None, None);
         if let Some(device) = &self.device {
             let delegate = GpuDelegate::with_device(Arc::clone(device), options.clone());
-            report = Some(delegate.report());
+            (report, warmth) = (Some(delegate.report()), Some(delegate.warmth()));
             builder = builder.delegate(Box::new(delegate));
         }
-        Ok(Loaded { interpreter: builder.build()?, report })
+        Ok(Loaded { interpreter: builder.build()?, report, warmth })
     }
 
     /// An interpreter's builder with threads and memory limit.
@@ -83,6 +86,11 @@ impl Loaded {
         report.unwrap_or_default()
     }
 
+    /// Whether all that goes to the device is ready there.
+    pub fn is_ready(&self) -> bool {
+        self.warmth.as_ref().is_none_or(Warmth::is_ready)
+    }
+
     /// Partitions that the CPU has run although they were claimed.
     pub fn fallbacks(&self) -> Vec<String> {
         let fallbacks = self.interpreter.fallbacks().iter();
@@ -98,7 +106,7 @@ impl Loaded {
     pub fn gpu_nodes(&self) -> usize {
         let lost = |i: usize| self.interpreter.fallbacks().iter().any(|f| f.partition.is_none_or(|p| p == i));
         let report = self.report();
-        let kept = report.partitions.iter().enumerate().filter(|(i, p)| !lost(*i) && p.failure.is_none());
+        let kept = report.partitions.iter().enumerate().filter(|(i, p)| !lost(*i) && p.failure.is_none() && !p.warming);
         kept.map(|(_, partition)| partition.nodes.len()).sum()
     }
 

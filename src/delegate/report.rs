@@ -11,7 +11,7 @@ use tflite_wgpu_model::{Graph, NodeId, SubgraphId};
 
 use crate::{
     compare::{Figures, Mismatch},
-    gpu::{AdapterSummary, StepTime},
+    gpu::{AdapterSummary, HostTimes, StepTime},
     plan::{Plan, step::Step},
     reason::Reason,
 };
@@ -25,6 +25,17 @@ pub struct Report {
     pub subgraphs: Vec<SubgraphReport>,
     /// Partitions of all subgraphs, in the order of the claim.
     pub partitions: Vec<PartitionReport>,
+    /// When the device took over from the CPU; none without a warm start, and before.
+    pub switch: Option<Switch>,
+}
+
+/// The end of a warm start.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Switch {
+    /// Invokes that the CPU has answered before.
+    pub cpu_invokes: u64,
+    /// When the first one after it began, since the delegate was opened.
+    pub ready_ms: f64,
 }
 
 /// Where a subgraph's nodes run.
@@ -56,6 +67,8 @@ pub struct PartitionReport {
     pub steps: Vec<Step>,
     /// Times of each step on the device; empty unless the option `time_steps` is set and the adapter has timestamps.
     pub step_times: Vec<StepTime>,
+    /// What its runs cost the host; nothing where there is no clock (browsers).
+    pub host_times: HostTimes,
     /// Different pipelines of the plan.
     pub pipelines: usize,
     /// Bytes of the arena.
@@ -64,6 +77,8 @@ pub struct PartitionReport {
     pub live_bytes: usize,
     /// Bytes of border tensors: what the partition shares with others on the device.
     pub border_bytes: usize,
+    /// Whether the CPU runs it while another thread makes it ready.
+    pub warming: bool,
     /// The device's failure, once the CPU has taken over.
     pub failure: Option<String>,
     /// What validation while running has found; none before the first comparison.
@@ -115,10 +130,12 @@ impl PartitionReport {
             nodes: partition.nodes.clone(),
             steps: Vec::new(),
             step_times: Vec::new(),
+            host_times: HostTimes::default(),
             pipelines: 0,
             arena_bytes: 0,
             live_bytes: 0,
             border_bytes: 0,
+            warming: false,
             failure: None,
             validation: None,
         }
@@ -152,7 +169,11 @@ impl Report {
 
     /// Nodes of the file on the GPU.
     pub fn gpu_nodes(&self) -> usize {
-        self.partitions.iter().filter(|p| p.failure.is_none()).map(|partition| partition.nodes.len()).sum()
+        self.partitions
+            .iter()
+            .filter(|p| p.failure.is_none() && !p.warming)
+            .map(|partition| partition.nodes.len())
+            .sum()
     }
 
     /// Nodes of the file in all subgraphs.

@@ -11,7 +11,8 @@ use tflite_wgpu_model::{DType, TensorId};
 use super::{
     GpuDelegate, Part,
     handles::Readback,
-    report::{self, PartitionReport},
+    report::{self, PartitionReport, Switch},
+    warm::{Job, Warmer, Warming},
 };
 use crate::{
     annotate,
@@ -19,6 +20,7 @@ use crate::{
     error::Error,
     gpu::{BorderBuffers, DeviceBuffer, Executable, GpuDevice, border_buffer},
     ops::Facts,
+    options::WarmStart,
     partition,
     plan::{self, Border, Plan},
     region::Region,
@@ -34,23 +36,26 @@ pub(super) struct Prepared {
     pub(super) facts: Facts,
     /// Outputs that follow from constants and shapes.
     constants: Vec<(TensorId, Constant)>,
-    ready: Option<Ready>,
+    pub(super) ready: Option<Ready>,
+    /// What another thread makes ready.
+    warming: Option<Warming>,
     /// What ran with other shapes: keeps the packed constants on the device until the new executable has them.
     previous: Option<Ready>,
 }
 
 /// A partition's executable for one way its tensors cross the border.
-struct Ready {
+pub(super) struct Ready {
     border: Border,
     buffers: BorderBuffers,
-    executable: Arc<Executable>,
+    pub(super) executable: Arc<Executable>,
 }
 
 impl Prepared {
     fn new(region: Region, facts: Facts, outputs: &[TensorId], old: Option<Self>) -> Self {
         let constant = |id: &TensorId| Some((*id, facts.tensor(*id)?.constant.clone()?));
         let constants = outputs.iter().filter_map(constant).collect();
-        Self { region, facts, constants, ready: None, previous: old.and_then(|old| old.ready.or(old.previous)) }
+        let previous = old.and_then(|old| old.ready.or(old.previous));
+        Self { region, facts, constants, ready: None, warming: None, previous }
     }
 }
 
@@ -248,6 +253,7 @@ impl GpuDelegate {
             return Ok(());
         }
         let plan = self.plan(&device, prepared.region.clone(), border)?;
+        let warms = self.options.answers_first() == WarmStart::Cpu && !self.switched && !device.has_pipelines(&plan);
         let part = self.parts.get_mut(index).ok_or_else(|| internal(index))?;
         let prepared = part.prepared.as_mut().ok_or_else(|| internal(index))?;
         let mut buffers = HashMap::new();
@@ -261,11 +267,35 @@ impl GpuDelegate {
             self.buffers.insert((part.partition.subgraph, id), Arc::clone(&buffer));
             buffers.insert(id, buffer);
         }
-        let mut executable = Executable::new(&device, plan, &self.memory, &buffers)?;
-        if self.options.time_steps {
+        let (memory, time_steps) = (Arc::clone(&self.memory), self.options.time_steps);
+        if warms && self.warmer.is_none() {
+            self.warmer = Warmer::start(&self.warmth);
+        }
+        if let Some(warmer) = self.warmer.as_ref().filter(|_| warms) {
+            let border = border.clone();
+            prepared.warming = Some(warmer.begin(Job { device, memory, plan, border, buffers, time_steps }));
+            if let Some(slot) = report::lock(&self.report).partitions.get_mut(index) {
+                slot.warming = true;
+            }
+            return Ok(());
+        }
+        let mut executable = Executable::new(&device, plan, &memory, &buffers)?;
+        if time_steps {
             executable.time_steps()?;
         }
-        let executable = Arc::new(executable);
+        self.install(index, border.clone(), buffers, Arc::new(executable))
+    }
+
+    /// Makes an executable that of a partition.
+    fn install(
+        &mut self,
+        index: usize,
+        border: Border,
+        buffers: BorderBuffers,
+        executable: Arc<Executable>,
+    ) -> Result<(), Error> {
+        let part = self.parts.get_mut(index).ok_or_else(|| internal(index))?;
+        let prepared = part.prepared.as_mut().ok_or_else(|| internal(index))?;
         if let Some(slot) = report::lock(&self.report).partitions.get_mut(index) {
             let validation = slot.validation.take();
             *slot = PartitionReport { validation, ..PartitionReport::new(&part.partition, executable.plan()) };
@@ -276,20 +306,60 @@ impl GpuDelegate {
         if let Some(slot) = executables.get_mut(index) {
             *slot = Arc::downgrade(&executable);
         }
-        prepared.ready = Some(Ready { border: border.clone(), buffers, executable });
-        prepared.previous = None;
+        prepared.ready = Some(Ready { border, buffers, executable });
+        (prepared.warming, prepared.previous) = (None, None);
         Ok(())
     }
 
-    /// Puts the steps' times into the report.
-    pub(super) fn note_times(&self) {
-        if !self.options.time_steps {
-            return;
+    /// Whether a partition's next run is the device's. All partitions change over together, so that values do not go back
+    /// and forth.
+    pub(super) fn is_warm(&mut self, index: usize) -> bool {
+        let warming = |part: &Part| part.prepared.as_ref()?.warming.as_ref().map(Warming::is_done);
+        let states: Vec<bool> = self.parts.iter().filter_map(warming).collect();
+        if states.contains(&false) {
+            if let Some(part) = self.parts.get_mut(index) {
+                part.late += 1;
+            }
+            return false;
         }
+        if !states.is_empty() {
+            self.change_over();
+        }
+        true
+    }
+
+    /// Installs what another thread has made ready. What failed there is tried again here, and fails with the partition.
+    fn change_over(&mut self) {
+        self.switched = true;
+        for index in 0..self.parts.len() {
+            let prepared = self.parts.get_mut(index).and_then(|part| part.prepared.as_mut());
+            let Some(warming) = prepared.and_then(|prepared| prepared.warming.take()) else { continue };
+            match warming.take() {
+                Some(Ok(executable)) => {
+                    let Warming { border, buffers, .. } = warming;
+                    if let Err(error) = self.install(index, border, buffers, executable) {
+                        tracing::warn!(partition = index, %error, "a warm start came to nothing");
+                    }
+                }
+                Some(Err(error)) => tracing::warn!(partition = index, %error, "a warm start failed"),
+                None => {}
+            }
+        }
+        let cpu_invokes = self.parts.iter().map(|part| part.late).max().unwrap_or(0);
+        let ready_ms = self.opened.map_or(0.0, |opened| opened.elapsed().as_secs_f64() * 1e3);
+        tracing::info!(cpu_invokes, ready_ms, "the device takes over from the CPU");
+        report::lock(&self.report).switch = Some(Switch { cpu_invokes, ready_ms });
+    }
+
+    /// Puts the host's and the steps' times into the report.
+    pub(super) fn note_times(&self) {
         let mut report = report::lock(&self.report);
         for (part, slot) in self.parts.iter().zip(&mut report.partitions) {
             let ready = part.prepared.as_ref().and_then(|prepared| prepared.ready.as_ref());
-            slot.step_times = ready.and_then(|ready| ready.executable.step_times()).unwrap_or_default();
+            slot.host_times = ready.map(|ready| ready.executable.host_times()).unwrap_or_default();
+            if self.options.time_steps {
+                slot.step_times = ready.and_then(|ready| ready.executable.step_times()).unwrap_or_default();
+            }
         }
     }
 

@@ -1,14 +1,14 @@
 //! Buffers, counted where they are made.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
 use super::device::GpuDevice;
-use crate::error::Error;
+use crate::{constant::Constant, error::Error};
 
-/// Bytes of buffers alive on a device.
+/// Bytes of buffers alive on a device, and how many objects were made on it.
 #[derive(Debug, Default)]
 pub struct Usage {
     /// Arenas and border tensors.
@@ -17,9 +17,24 @@ pub struct Usage {
     pub weights: AtomicU64,
     /// Parameters, readback.
     pub other: AtomicU64,
+    /// Buffers made so far.
+    pub buffers_made: AtomicU64,
+    /// Bind groups made so far.
+    pub bind_groups_made: AtomicU64,
+    /// Pipelines made so far.
+    pub pipelines_made: AtomicU64,
+    /// Constants packed so far.
+    pub constants_packed: AtomicU64,
+    /// Submissions of partitions so far.
+    pub submissions: AtomicU64,
 }
 
 impl Usage {
+    /// Objects made so far: buffers, bind groups, pipelines.
+    pub fn made(&self) -> [u64; 3] {
+        [&self.buffers_made, &self.bind_groups_made, &self.pipelines_made].map(|count| count.load(Ordering::Relaxed))
+    }
+
     /// All bytes.
     pub fn total(&self) -> u64 {
         [&self.activations, &self.weights, &self.other].iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
@@ -42,6 +57,8 @@ pub struct DeviceBuffer {
     pub(super) buffer: wgpu::Buffer,
     usage: Arc<Usage>,
     kind: Kind,
+    /// Constants that its contents were made from. As they live as long as it, their addresses tell them apart.
+    sources: Mutex<Vec<Constant>>,
 }
 
 impl DeviceBuffer {
@@ -74,9 +91,23 @@ impl DeviceBuffer {
             }
             buffer.unmap();
         }
-        let counted = Self { buffer, usage: Arc::clone(&device.usage), kind };
+        let counted = Self { buffer, usage: Arc::clone(&device.usage), kind, sources: Mutex::default() };
         counted.counter().fetch_add(size, Ordering::Relaxed);
+        counted.usage.buffers_made.fetch_add(1, Ordering::Relaxed);
         counted
+    }
+
+    /// Notes that the contents were made from a constant.
+    pub(super) fn keep(&self, source: &Constant) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if !sources.iter().any(|own| own.is_same(source)) {
+            sources.push(source.clone());
+        }
+    }
+
+    /// Whether the contents were made from this very constant.
+    pub(super) fn is_of(&self, source: &Constant) -> bool {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|own| own.is_same(source))
     }
 
     /// Copies one buffer into another on the device.

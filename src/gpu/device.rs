@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::Error,
     kernels::{F16Form, Rounding},
-    plan::ALIGNMENT,
+    plan::{ALIGNMENT, Plan},
     tuning::Tuning,
 };
 
@@ -212,6 +212,11 @@ impl GpuDevice {
             (None, Some(message)) => Err(Error::Failed { adapter, message }),
             (None, None) => Ok(()),
         }
+    }
+
+    /// Whether all pipelines of a plan are there.
+    pub fn has_pipelines(&self, plan: &Plan) -> bool {
+        self.pipelines.has_all(&plan.steps)
     }
 
     /// Largest binding in bytes.

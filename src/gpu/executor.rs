@@ -1,6 +1,6 @@
 //! A plan on a device: buffers, bind groups, and the one pass that an invoke records.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::{DType, TensorId};
@@ -8,6 +8,7 @@ use tflite_wgpu_model::{DType, TensorId};
 use super::{
     buffers::DeviceBuffer,
     device::GpuDevice,
+    host::{self, HostClock, HostTimes, Phase},
     memory::Memory,
     pipelines::Pipeline,
     readback::{Mapping, ReadbackPool},
@@ -42,6 +43,7 @@ pub struct Executable {
     readback: ReadbackPool,
     readback_bytes: usize,
     timer: Option<StepTimer>,
+    clock: HostClock,
 }
 
 /// An invoke on its way; see [`Executable::collect`].
@@ -79,9 +81,9 @@ impl Executable {
             memory.arena(device, plan.arena_bytes);
             let readback_bytes = plan.downloads.iter().map(|t| plan.tensor(t.raw).device_bytes()).sum();
             let (device, memory, readback) = (Arc::clone(device), Arc::clone(memory), ReadbackPool::default());
-            let bound = Mutex::default();
+            let (bound, timer, clock) = (Mutex::default(), None, HostClock::default());
             let mut executable =
-                Self { device, plan, memory, dispatches, bound, readback, readback_bytes, timer: None };
+                Self { device, plan, memory, dispatches, bound, readback, readback_bytes, timer, clock };
             // They are on the device now.
             executable.plan.weights.clear();
             Ok(executable)
@@ -107,6 +109,39 @@ impl Executable {
         self.timer.as_ref().map(StepTimer::times)
     }
 
+    /// What the invokes so far have cost the host.
+    pub fn host_times(&self) -> HostTimes {
+        self.clock.times()
+    }
+
+    /// Makes the driver compile every pipeline, as some do so at the first dispatch only: runs each with no workgroup, and
+    /// waits. Ends early once `given_up` says so.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn rehearse(&self, given_up: impl Fn() -> bool) -> Result<(), Error> {
+        let mut seen: Vec<*const Pipeline> = Vec::new();
+        for (step, dispatch) in self.dispatches.iter().enumerate() {
+            let pipeline = Arc::as_ptr(&dispatch.pipeline);
+            if seen.contains(&pipeline) {
+                continue;
+            }
+            seen.push(pipeline);
+            if given_up() {
+                break;
+            }
+            let run = |bound: &Bound| {
+                let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                let descriptor = wgpu::ComputePassDescriptor::default();
+                self.dispatch(&mut encoder.begin_compute_pass(&descriptor), bound, step, Some([0; 3]));
+                self.device.queue.submit([encoder.finish()])
+            };
+            let submission = self.device.guarded(|| self.with_bound(run))?;
+            self.device.wait(submission)?;
+        }
+        Ok(())
+    }
+
     /// Uploads the host inputs, records the pass and submits it. An earlier invoke need not have been collected.
     ///
     /// # Errors
@@ -115,7 +150,8 @@ impl Executable {
         let uploads = self.uploads(input)?;
         self.device.guarded(|| {
             self.with_bound(|bound| {
-                uploads.into_iter().for_each(|(raw, bytes)| self.upload(&bound.arena, raw, bytes));
+                let upload = || uploads.into_iter().for_each(|(raw, bytes)| self.upload(&bound.arena, raw, bytes));
+                self.clock.phase(Phase::Upload, upload);
                 self.run(bound)
             })
         })
@@ -148,13 +184,14 @@ impl Executable {
     }
 
     fn run(&self, bound: &Bound) -> Pending {
+        let begin = host::start();
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         match &self.timer {
             Some(timer) if timer.needs_passes() => {
                 for step in 0..self.dispatches.len() {
                     let ends = timer.ends(step);
                     let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: ends };
-                    self.dispatch(&mut encoder.begin_compute_pass(&descriptor), bound, step);
+                    self.dispatch(&mut encoder.begin_compute_pass(&descriptor), bound, step, None);
                 }
             }
             timer => {
@@ -163,7 +200,7 @@ impl Executable {
                     timer.mark(&mut pass, None);
                 }
                 for step in 0..self.dispatches.len() {
-                    self.dispatch(&mut pass, bound, step);
+                    self.dispatch(&mut pass, bound, step, None);
                     if let Some(timer) = timer {
                         timer.mark(&mut pass, Some(step));
                     }
@@ -183,15 +220,25 @@ impl Executable {
                 at += bytes;
             }
         }
-        let submission = self.device.queue.submit([encoder.finish()]);
+        let commands = encoder.finish();
+        self.clock.add(Phase::Encode, begin);
+        self.device.usage.submissions.fetch_add(1, Ordering::Relaxed);
+        let submission = self.clock.phase(Phase::Submit, || self.device.queue.submit([commands]));
         Pending { submission, mapping: readback.map(Mapping::start), times: times.map(Mapping::start) }
     }
 
-    pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, bound: &Bound, step: usize) {
+    /// Records a step, with other numbers of workgroups than planned if `groups` says so.
+    pub(super) fn dispatch(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        bound: &Bound,
+        step: usize,
+        groups: Option<[u32; 3]>,
+    ) {
         if let (Some(dispatch), Some(group)) = (self.dispatches.get(step), bound.groups.get(step)) {
             pass.set_pipeline(&dispatch.pipeline.pipeline);
             pass.set_bind_group(0, group, &[]);
-            let [x, y, z] = dispatch.groups;
+            let [x, y, z] = groups.unwrap_or(dispatch.groups);
             pass.dispatch_workgroups(x, y, z);
         }
     }
@@ -218,17 +265,21 @@ impl Executable {
         if let (Some(timer), Some(times)) = (&self.timer, pending.times) {
             timer.collect(&self.device, times, pending.submission.clone()).await?;
         }
+        let begin = host::start();
         let Some(mapping) = pending.mapping else {
             self.device.wait(pending.submission)?;
+            self.clock.add(Phase::Wait, begin);
             return Ok(Vec::new());
         };
         mapping.finish(&self.device, pending.submission).await?;
+        self.clock.add(Phase::Wait, begin);
         let buffer = mapping.buffer;
-        let values = self.device.guarded(|| {
+        let read = || {
             let values = self.read(&buffer);
             buffer.buffer.unmap();
             values
-        })??;
+        };
+        let values = self.clock.phase(Phase::Read, || self.device.guarded(read))??;
         self.readback.give(buffer);
         Ok(values)
     }
@@ -273,6 +324,7 @@ fn check_range(tensor: &RegionTensor, value: &Value) -> Result<(), Error> {
 /// Bind groups over an arena.
 fn bind(device: &GpuDevice, dispatches: &[Dispatch], arena: Arc<DeviceBuffer>) -> Bound {
     let group = |dispatch: &Dispatch| {
+        device.usage.bind_groups_made.fetch_add(1, Ordering::Relaxed);
         let entries = (0..).zip(&dispatch.resources).map(|(binding, resource)| resource.entry(binding, &arena));
         device.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(dispatch.kernel),

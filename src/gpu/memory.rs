@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering},
 };
 
 use half::f16;
@@ -13,28 +13,79 @@ use super::{
 };
 use crate::{
     error::Error,
-    plan::step::{WeightData, Weights},
+    plan::step::{Packing, WeightData, Weights},
+    reason::Reason,
     region::Storage,
 };
 
 /// Packed constants on a device, by what they are and what they contain: partitions and interpreters share them, and
 /// they live while one of them uses them.
 #[derive(Default)]
-pub(super) struct WeightStore(Mutex<HashMap<(String, u64), Weak<DeviceBuffer>>>);
+pub(super) struct WeightStore(Mutex<HashMap<String, Vec<Stored>>>);
+
+/// Packed constants on the device.
+struct Stored {
+    digest: u64,
+    buffer: Weak<DeviceBuffer>,
+}
 
 impl WeightStore {
-    /// The buffer of `weights`, uploaded unless it is there.
-    pub(super) fn get(&self, device: &GpuDevice, weights: &Weights) -> Arc<DeviceBuffer> {
-        let key = (weights.key.clone(), digest(&weights.data));
-        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = buffers.get(&key).and_then(Weak::upgrade) {
-            return found;
+    /// The buffer of `weights`. They are packed unless a buffer was made from the very same constant, and uploaded unless
+    /// one has the same contents.
+    ///
+    /// # Errors
+    /// When they cannot be packed, or exceed the device's limits.
+    pub(super) fn get(&self, device: &GpuDevice, weights: &Weights) -> Result<Arc<DeviceBuffer>, Error> {
+        let source = match &weights.data {
+            Packing::Of(constant, _) => Some(constant),
+            Packing::Made(_) => None,
+        };
+        if let Some(found) = source.and_then(|source| self.find(&weights.key, |_, buffer| buffer.is_of(source))) {
+            return Ok(found);
         }
-        buffers.retain(|_, buffer| buffer.strong_count() > 0);
-        let bytes = encode(&weights.data, weights.storage);
+        // Other threads pack theirs meanwhile.
+        let data = weights.data.elements()?;
+        if source.is_some() {
+            device.usage.constants_packed.fetch_add(1, Ordering::Relaxed);
+        }
+        let digest = digest(&data);
+        let found = self.find(&weights.key, |stored, _| stored.digest == digest);
+        let buffer = match found {
+            Some(found) => found,
+            None => self.add(device, weights, &data, digest)?,
+        };
+        if let Some(source) = source {
+            buffer.keep(source);
+        }
+        Ok(buffer)
+    }
+
+    fn find(&self, key: &str, is_it: impl Fn(&Stored, &DeviceBuffer) -> bool) -> Option<Arc<DeviceBuffer>> {
+        let stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.get(key)?.iter().find_map(|stored| stored.buffer.upgrade().filter(|buffer| is_it(stored, buffer)))
+    }
+
+    fn add(
+        &self,
+        device: &GpuDevice,
+        weights: &Weights,
+        data: &WeightData,
+        digest: u64,
+    ) -> Result<Arc<DeviceBuffer>, Error> {
+        let bytes = encode(data, weights.storage);
+        let limit = device.max_binding_bytes();
+        if bytes.len() > limit {
+            let (found, limit) = (bytes.len() as u64, limit as u64);
+            return Err(Reason::TooLarge { what: "constant", found, limit }.into());
+        }
         let made = Arc::new(DeviceBuffer::new(device, Kind::Weights, bytes.len(), Some(&bytes)));
-        buffers.insert(key, Arc::downgrade(&made));
-        made
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, stored| {
+            stored.retain(|stored| stored.buffer.strong_count() > 0);
+            !stored.is_empty()
+        });
+        all.entry(weights.key.clone()).or_default().push(Stored { digest, buffer: Arc::downgrade(&made) });
+        Ok(made)
     }
 }
 

@@ -103,6 +103,11 @@ impl Pipelines {
         steps.iter().map(|step| self.known(step).ok_or_else(|| unmade(step))).collect()
     }
 
+    /// Whether none of these steps' pipelines is missing.
+    pub(super) fn has_all(&self, steps: &[Step]) -> bool {
+        steps.iter().all(|step| self.known(step).is_some())
+    }
+
     /// Looks pipelines up in this store from now on, and keeps new ones there.
     pub(super) fn keep_in(&mut self, store: Option<PipelineStore>) {
         self.store = store;
@@ -141,6 +146,7 @@ impl Pipelines {
 
     fn compile_one(&self, device: &GpuDevice, step: &Step) -> Result<(), Error> {
         let made = Arc::new(device.guarded(|| self.make(device, step))??);
+        device.usage.pipelines_made.fetch_add(1, Ordering::Relaxed);
         let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(step.kernel).or_default().insert(step.variant.clone(), made);
         Ok(())

@@ -9,13 +9,14 @@ use super::{
     device::GpuDevice,
 };
 use crate::{
+    constant::Constant,
     error::Error,
     plan::{
         ALIGNMENT, Plan, Space,
-        step::{Operand, Step, WeightData, Weights},
+        step::{Operand, Packing, Step, WeightData, Weights},
     },
     reason::Reason,
-    region::{Region, RegionTensor, Storage},
+    region::{Region, RegionTensor, Storage, Texels},
 };
 
 /// Tensors that outlive a partition's run, by tensor of the subgraph.
@@ -89,7 +90,7 @@ fn resource(device: &GpuDevice, plan: &Plan, operand: Operand, border: &BorderBu
     match operand {
         Operand::Weights(id) => {
             let weights = plan.weights.get(id.0).ok_or_else(|| device.failed("a step's weights are missing"))?;
-            let buffer = device.weights.get(device, weights);
+            let buffer = device.weights.get(device, weights)?;
             let bytes = usize::try_from(buffer.buffer.size()).unwrap_or(usize::MAX);
             Ok(Resource { buffer: Some(buffer), offset: 0, bytes })
         }
@@ -105,7 +106,7 @@ fn resource(device: &GpuDevice, plan: &Plan, operand: Operand, border: &BorderBu
                 }
                 Space::Constant => {
                     let weights = constant(plan.tensor(slot.root), slot.root)?;
-                    Ok(Resource { buffer: Some(device.weights.get(device, &weights)), offset: 0, bytes })
+                    Ok(Resource { buffer: Some(device.weights.get(device, &weights)?), offset: 0, bytes })
                 }
             }
         }
@@ -115,13 +116,26 @@ fn resource(device: &GpuDevice, plan: &Plan, operand: Operand, border: &BorderBu
 /// A constant of the region as texels.
 fn constant(tensor: &RegionTensor, id: TensorId) -> Result<Weights, Error> {
     let unsupported = || Reason::UnsupportedType { tensor: tensor.name.clone(), found: tensor.dtype };
-    let value = tensor.constant.as_deref().ok_or_else(unsupported)?;
-    let texels = tensor.texels();
-    let key = format!("constant {id} {}", tensor.storage.name());
+    let constant = tensor.constant.clone().ok_or_else(unsupported)?;
+    let key = format!("constant {id} {:?} {}", tensor.dims, tensor.storage.name());
+    let (texels, storage, name, dtype) = (tensor.texels(), tensor.storage, tensor.name.clone(), tensor.dtype);
+    let pack = move |value: &Constant| {
+        as_texels(value, texels, storage, || Reason::UnsupportedType { tensor: name.clone(), found: dtype })
+    };
+    Ok(Weights { key, storage, data: Packing::Of(constant, Arc::new(pack)) })
+}
+
+/// Elements in rows that are padded to whole texels.
+fn as_texels(
+    value: &Constant,
+    texels: Texels,
+    storage: Storage,
+    unsupported: impl Fn() -> Reason,
+) -> Result<WeightData, Reason> {
     let padded = |i: usize| i / texels.channels.max(1) * texels.width * 4 + i % texels.channels.max(1);
-    let data = if tensor.storage == Storage::I32 {
+    Ok(if storage == Storage::I32 {
         let mut words = vec![0i32; texels.count() * 4];
-        for (i, v) in value.to_ints().ok_or_else(unsupported)?.into_iter().enumerate() {
+        for (i, v) in value.to_ints().ok_or_else(&unsupported)?.into_iter().enumerate() {
             let v = i32::try_from(v).map_err(|_| Reason::Value("a constant needs more than 32 bits"))?;
             if let Some(word) = words.get_mut(padded(i)) {
                 *word = v;
@@ -136,11 +150,10 @@ fn constant(tensor: &RegionTensor, id: TensorId) -> Result<Weights, Error> {
             }
         }
         WeightData::Float(floats)
-    };
-    Ok(Weights { key, storage: tensor.storage, data })
+    })
 }
 
-/// Refuses plans whose buffers the device cannot make or bind.
+/// Refuses plans whose tensors the device cannot hold or bind; constants are checked when they are packed.
 pub(super) fn check_sizes(device: &GpuDevice, plan: &Plan) -> Result<(), Error> {
     let limit = device.max_buffer_bytes();
     let too_large =
@@ -151,16 +164,6 @@ pub(super) fn check_sizes(device: &GpuDevice, plan: &Plan) -> Result<(), Error> 
     let binding = device.max_binding_bytes();
     if let Some(slot) = plan.slots.values().find(|slot| slot.bytes > binding) {
         return Err(too_large("tensor", slot.bytes, binding).into());
-    }
-    for weights in &plan.weights {
-        let count = match &weights.data {
-            WeightData::Float(values) => values.len(),
-            WeightData::Int(values) => values.len(),
-        };
-        let bytes = count * weights.storage.texel_bytes() / 4;
-        if bytes > binding {
-            return Err(too_large("constant", bytes, binding).into());
-        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::error::Error;
 /// Bytes of a timestamp.
 const STAMP: usize = 8;
 
-/// Time of a step on the device, over all invokes that were collected.
+/// Time of a step on the device, or of the host's part of an invoke, over all invokes so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct StepTime {
     /// Shortest, nanoseconds.
@@ -25,7 +25,7 @@ pub struct StepTime {
 }
 
 impl StepTime {
-    fn add(&mut self, ns: f64) {
+    pub(super) fn add(&mut self, ns: f64) {
         self.best_ns = if self.runs == 0 { ns } else { self.best_ns.min(ns) };
         self.mean_ns = (self.mean_ns * f64::from(self.runs) + ns) / f64::from(self.runs + 1);
         self.runs += 1;

@@ -108,7 +108,7 @@ impl Executable {
         let run = |bound: &Bound| {
             let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let descriptor = wgpu::ComputePassDescriptor::default();
-            self.dispatch(&mut encoder.begin_compute_pass(&descriptor), bound, step);
+            self.dispatch(&mut encoder.begin_compute_pass(&descriptor), bound, step, None);
             self.device.queue.submit([encoder.finish()]);
         };
         self.device.guarded(|| self.with_bound(run))

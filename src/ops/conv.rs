@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     kernels::{KernelRow, ParamType, blocks, input, output, weights as weight_texels},
-    plan::step::WeightData,
     reason::Reason,
     region::RegionNode,
     tuning::Tile,
@@ -164,17 +163,16 @@ pub(super) fn lower_geometry(
     }
     let (src, filter, dst) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.output(node, 0)?);
     let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
-    let (shape, values) = (geometry.weight_shape(), ctx.constant_floats(filter)?);
+    let shape = geometry.weight_shape();
     let group = weights::group(ctx.tuning, geometry.out_channels.div_ceil(4));
     let (y, x) = (geometry.y, geometry.x);
     let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride) && x.dilation == 1;
     let strip = strip && geometry.groups() == 1 && x.taps <= ctx.tuning.conv_strip_taps;
     let (tile, tiles) = choose(ctx, geometry, strip);
     let key = format!("{filter} conv_{} {} {group}", weights::blocks_name(tile), order.name());
-    let operand = ctx.weights(&key, storage, || {
-        let blocks = weights::blocks(&values, shape, group, |tap, i, o| order.at(shape, tap, i, o));
-        WeightData::Float(weights::blocks_of(tile, blocks))
-    });
+    let operand = ctx.packed(&key, storage, filter, move |values| {
+        weights::blocks_of(tile, weights::blocks(values, shape, group, |tap, i, o| order.at(shape, tap, i, o)))
+    })?;
     let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;
     let mut step = windows(ctx.step(if strip { "conv_strip" } else { "conv_general" }, node), geometry)
         .tensor("src", src)
@@ -228,10 +226,10 @@ fn lower_grouped(
 ) -> Result<(), LowerError> {
     let (src, filter, dst) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.output(node, 0)?);
     let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
-    let (shape, values) = (geometry.weight_shape(), ctx.constant_floats(filter)?);
-    let operand = ctx.weights(&format!("{filter} conv_texels {}", order.name()), storage, || {
-        WeightData::Float(weights::texels(&values, shape, |tap, i, o| order.at(shape, tap, i, o)))
-    });
+    let shape = geometry.weight_shape();
+    let operand = ctx.packed(&format!("{filter} conv_texels {}", order.name()), storage, filter, move |values| {
+        weights::texels(values, shape, |tap, i, o| order.at(shape, tap, i, o))
+    })?;
     let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;
     let texels = ctx.region.tensor(dst).texels().count();
     windows(ctx.step("conv_grouped", node), geometry)

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     kernels::{KernelRow, ParamType::U32, blocks, input, output, weights as weight_texels},
-    plan::step::WeightData,
     reason::Reason,
     region::{RegionNode, Texels},
 };
@@ -112,20 +111,19 @@ pub(super) fn lower_product(
     }
     let padded_depth = depth / inner.max(1) * inner.next_multiple_of(4);
     let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
-    let values = ctx.constant_floats(filter)?;
     let shape = weights::Shape { taps: 1, depth: padded_depth, channels };
     let width = channels.div_ceil(4);
     let group = weights::group(ctx.tuning, width);
     let tile = tile::product(ctx.tuning, rows, width);
     let key = format!("{filter} gemm_{} {} {inner} {group}", weights::blocks_name(tile), order.name());
-    let operand = ctx.weights(&key, storage, || {
+    let operand = ctx.packed(&key, storage, filter, move |values| {
         let (padded_inner, stored) = (inner.next_multiple_of(4), weights::Shape { taps: 1, depth, channels });
         let at = |_, i: usize, o| match i % padded_inner {
             lane if lane < inner => order.at(stored, 0, i / padded_inner * inner + lane, o),
             _ => usize::MAX,
         };
-        WeightData::Float(weights::blocks_of(tile, weights::blocks(&values, shape, group, at)))
-    });
+        weights::blocks_of(tile, weights::blocks(values, shape, group, at))
+    })?;
     let bias = weights::bias(ctx, node.input(2), channels)?;
     let step = ctx
         .step("gemm", node)

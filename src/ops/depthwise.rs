@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     kernels::{BindingRow, KernelRow, ParamType, input, output, weights as weight_texels},
-    plan::step::{Operand, WeightData},
+    plan::step::Operand,
     reason::Reason,
     region::{RegionNode, Storage},
     tuning::Tuning,
@@ -114,13 +114,12 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         let conv = conv::Geometry { batch, y, x, in_channels, out_channels, depth: 1, group_channels: out_channels };
         return conv::lower_geometry(ctx, node, &conv, Order::OutputLast);
     }
-    let values = ctx.constant_floats(filter)?;
     let shape = weights::Shape { taps: y.taps * x.taps, depth: 1, channels: out_channels };
     // A handful of taps per channel: halves would save next to nothing, and they cost more of the result than a layer's
     // activations do.
-    let operand = ctx.weights(&format!("{filter} depthwise_texels"), Storage::F32, || {
-        WeightData::Float(weights::texels(&values, shape, |tap, i, o| Order::OutputLast.at(shape, tap, i, o)))
-    });
+    let operand = ctx.packed(&format!("{filter} depthwise_texels"), Storage::F32, filter, move |values| {
+        weights::texels(values, shape, |tap, i, o| Order::OutputLast.at(shape, tap, i, o))
+    })?;
     let bias = weights::bias(ctx, node.input(2), out_channels)?;
     let multiplier = out_channels / in_channels;
     if let Some(pixels) = column_pixels(ctx.tuning, &geometry) {

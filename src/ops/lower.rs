@@ -1,6 +1,6 @@
 //! What a lowering works with: the region, steps, packed constants.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use tflite_wgpu_fallback::kernels::float_elements;
 use tflite_wgpu_model::{DType, NodeId, TensorId};
@@ -8,7 +8,7 @@ use tflite_wgpu_model::{DType, NodeId, TensorId};
 use crate::{
     constant::Constant,
     kernels::{self, KernelRow, ParamType},
-    plan::step::{EpilogueStep, Operand, Step, Variant, VariantValue, WeightData, Weights, WeightsId},
+    plan::step::{EpilogueStep, Operand, Packing, Step, Variant, VariantValue, WeightData, Weights, WeightsId},
     reason::Reason,
     region::{Binary, Fused, Region, RegionNode, RegionTensor, Spread, Storage, Unary},
     tuning::Tuning,
@@ -128,9 +128,36 @@ impl<'a> LowerCtx<'a> {
         let key = format!("{key} {}", storage.name());
         let position = self.lowered.weights.iter().position(|weights| weights.key == key);
         Operand::Weights(WeightsId(position.unwrap_or_else(|| {
-            self.lowered.weights.push(Weights { key, storage, data: data() });
+            self.lowered.weights.push(Weights { key, storage, data: Packing::Made(data()) });
             self.lowered.weights.len() - 1
         })))
+    }
+
+    /// A constant in a layout of the kernel's, made from its float values (see [`LowerCtx::constant_floats`]) once the
+    /// device turns out not to have it. `key` names constant and layout; the storage's name becomes part of it.
+    ///
+    /// # Errors
+    /// When the tensor is not a constant.
+    pub fn packed(
+        &mut self,
+        key: &str,
+        storage: Storage,
+        id: TensorId,
+        pack: impl Fn(&[f32]) -> Vec<f32> + Send + Sync + 'static,
+    ) -> Result<Operand, LowerError> {
+        let key = format!("{key} {}", storage.name());
+        if let Some(position) = self.lowered.weights.iter().position(|weights| weights.key == key) {
+            return Ok(Operand::Weights(WeightsId(position)));
+        }
+        let tensor = self.region.tensor(id);
+        let constant = tensor.constant.clone().ok_or(Reason::NotConstant { input: 0 })?;
+        let (name, found, quant) = (tensor.name.clone(), tensor.dtype, tensor.quant.clone());
+        let make = move |constant: &Constant| match float_elements(constant, quant.as_ref(), 0) {
+            Ok(floats) => Ok(WeightData::Float(pack(&floats))),
+            Err(_) => Err(Reason::UnsupportedType { tensor: name.clone(), found }),
+        };
+        self.lowered.weights.push(Weights { key, storage, data: Packing::Of(constant, Arc::new(make)) });
+        Ok(Operand::Weights(WeightsId(self.lowered.weights.len() - 1)))
     }
 
     /// Starts a step of `kernel` for `node`.

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     kernels::{KernelRow, blocks, input, output, weights as weight_texels},
-    plan::step::WeightData,
     reason::Reason,
     region::RegionNode,
     tuning::Tile,
@@ -61,13 +60,11 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let [_, in_h, in_w, depth] = input;
     let [batch, out_h, out_w, channels] = output;
     let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
-    let values = ctx.constant_floats(filter)?;
     let shape = weights::Shape { taps: y.taps * x.taps, depth, channels };
-    let operand = ctx.weights(&format!("{filter} conv_blocks {}", Order::OutputFirst.name()), storage, || {
-        WeightData::Float(weights::blocks(&values, shape, channels.div_ceil(4), |tap, i, o| {
-            Order::OutputFirst.at(shape, tap, i, o)
-        }))
-    });
+    let key = format!("{filter} conv_blocks {}", Order::OutputFirst.name());
+    let operand = ctx.packed(&key, storage, filter, move |values| {
+        weights::blocks(values, shape, channels.div_ceil(4), |tap, i, o| Order::OutputFirst.at(shape, tap, i, o))
+    })?;
     let bias = weights::bias(ctx, node.input(3), channels)?;
     let width = channels.div_ceil(4);
     let per_phase = out_w.div_ceil(x.stride);

@@ -1,22 +1,62 @@
 //! What one dispatch does, as plain data.
 
+use std::{fmt, sync::Arc};
+
 use tflite_wgpu_model::{NodeId, TensorId};
 
-use crate::region::{Binary, Spread, Storage, Unary};
+use crate::{
+    constant::Constant,
+    reason::Reason,
+    region::{Binary, Spread, Storage, Unary},
+};
 
 /// Constants in a layout of a kernel's own (convolution weights in blocks, index tables …), by position in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WeightsId(pub usize);
 
 /// Packed constants. The key tells them apart across plans, so that a resize does not pack or upload again.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Weights {
     /// Tensor and layout, such as `12 conv_blocks f16`.
     pub key: String,
     /// How they are stored.
     pub storage: Storage,
     /// Elements in the kernel's order; a multiple of four of them.
-    pub data: WeightData,
+    pub data: Packing,
+}
+
+/// Makes the elements of packed constants from a constant of the region.
+pub type Pack = Arc<dyn Fn(&Constant) -> Result<WeightData, Reason> + Send + Sync>;
+
+/// Where the elements of packed constants come from.
+#[derive(Clone)]
+pub enum Packing {
+    /// They are there: small ones, and those that follow from shapes.
+    Made(WeightData),
+    /// They are made from a constant where the device does not have them yet.
+    Of(Constant, Pack),
+}
+
+impl Packing {
+    /// The elements.
+    ///
+    /// # Errors
+    /// When the constant is not of the kind that the kernel takes.
+    pub fn elements(&self) -> Result<WeightData, Reason> {
+        match self {
+            Self::Made(data) => Ok(data.clone()),
+            Self::Of(constant, pack) => pack(constant),
+        }
+    }
+}
+
+impl fmt::Debug for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Made(data) => data.fmt(f),
+            Self::Of(constant, _) => write!(f, "of {constant:?}"),
+        }
+    }
 }
 
 /// Elements of packed constants.

@@ -1,0 +1,154 @@
+//! A warm start: partitions become ready on a thread of their own while the CPU answers.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::JoinHandle,
+};
+
+use crate::{
+    error::Error,
+    gpu::{BorderBuffers, Executable, GpuDevice, Memory},
+    plan::{Border, Plan},
+};
+
+/// How far a delegate's warm start is; a clone asks the same delegate.
+#[derive(Clone, Debug, Default)]
+pub struct Warmth(Arc<(Mutex<usize>, Condvar)>);
+
+impl Warmth {
+    /// Whether no partition is being made ready: the next invoke runs on the device where the delegate has claimed nodes.
+    pub fn is_ready(&self) -> bool {
+        *self.outstanding() == 0
+    }
+
+    /// Waits until no partition is being made ready.
+    pub fn wait(&self) {
+        let outstanding = self.outstanding();
+        let _ready = self.0.1.wait_while(outstanding, |outstanding| *outstanding > 0);
+    }
+
+    fn outstanding(&self) -> MutexGuard<'_, usize> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self) {
+        *self.outstanding() += 1;
+    }
+
+    fn end(&self) {
+        let mut outstanding = self.outstanding();
+        *outstanding = outstanding.saturating_sub(1);
+        self.0.1.notify_all();
+    }
+}
+
+/// What a partition becomes once it is ready.
+type Outcome = Arc<Mutex<Option<Result<Arc<Executable>, Error>>>>;
+
+/// A partition that is being made ready.
+pub(super) struct Warming {
+    pub(super) border: Border,
+    pub(super) buffers: BorderBuffers,
+    outcome: Outcome,
+}
+
+impl Warming {
+    /// Whether the thread is done with it.
+    pub(super) fn is_done(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    /// What came of it; nothing before it is done.
+    pub(super) fn take(&self) -> Option<Result<Arc<Executable>, Error>> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Result<Arc<Executable>, Error>>> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A plan and where it will run.
+pub(super) struct Job {
+    pub(super) device: Arc<GpuDevice>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) plan: Plan,
+    pub(super) border: Border,
+    pub(super) buffers: BorderBuffers,
+    pub(super) time_steps: bool,
+}
+
+impl Job {
+    fn run(self, given_up: &AtomicBool) -> Result<Arc<Executable>, Error> {
+        let mut executable = Executable::new(&self.device, self.plan, &self.memory, &self.buffers)?;
+        if self.time_steps {
+            executable.time_steps()?;
+        }
+        executable.rehearse(|| given_up.load(Ordering::Relaxed))?;
+        Ok(Arc::new(executable))
+    }
+}
+
+/// The thread. Dropping it gives up what is not ready and waits for it: a driver must not compile while the process ends.
+pub(super) struct Warmer {
+    jobs: Option<Sender<(Job, Outcome)>>,
+    given_up: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    warmth: Warmth,
+}
+
+impl Warmer {
+    /// A thread that waits for jobs; none where the system gives none.
+    pub(super) fn start(warmth: &Warmth) -> Option<Self> {
+        let (jobs, received) = channel();
+        let given_up = Arc::new(AtomicBool::new(false));
+        let (stop, done) = (Arc::clone(&given_up), warmth.clone());
+        let work = move || work(&received, &stop, &done);
+        let thread = std::thread::Builder::new().name("tflite-wgpu warm start".to_owned()).spawn(work).ok()?;
+        Some(Self { jobs: Some(jobs), given_up, thread: Some(thread), warmth: warmth.clone() })
+    }
+
+    /// Makes a plan ready.
+    pub(super) fn begin(&self, job: Job) -> Warming {
+        let outcome = Outcome::default();
+        let warming =
+            Warming { border: job.border.clone(), buffers: job.buffers.clone(), outcome: Arc::clone(&outcome) };
+        self.warmth.begin();
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send((job, Arc::clone(&outcome))).is_ok());
+        if !sent {
+            let failed = Error::Internal("the thread that makes partitions ready has ended".to_owned());
+            finish(&outcome, Err(failed), &self.warmth);
+        }
+        warming
+    }
+}
+
+fn finish(outcome: &Outcome, result: Result<Arc<Executable>, Error>, warmth: &Warmth) {
+    *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    warmth.end();
+}
+
+fn work(jobs: &Receiver<(Job, Outcome)>, given_up: &AtomicBool, warmth: &Warmth) {
+    while let Ok((job, outcome)) = jobs.recv() {
+        let result = match given_up.load(Ordering::Relaxed) {
+            true => Err(Error::Internal("the warm start was given up".to_owned())),
+            false => job.run(given_up),
+        };
+        finish(&outcome, result, warmth);
+    }
+}
+
+impl Drop for Warmer {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A crash there has nobody to tell.
+            let _ = thread.join();
+        }
+    }
+}
