@@ -11,8 +11,7 @@ use tflite_wgpu::{
 };
 use tflite_wgpu_fallback::{Interpreter, Model, Value};
 use tflite_wgpu_model::{
-    ActivationFunctionType, Conv2DOptions, DType, GraphBuilder, LogSoftmaxOptions, ModelBuilder, Op, Padding, Program,
-    SoftmaxOptions,
+    ActivationFunctionType, Conv2DOptions, DType, GraphBuilder, ModelBuilder, Op, Padding, Program, SoftmaxOptions,
 };
 
 type Res<T> = Result<T, Box<dyn std::error::Error>>;
@@ -50,7 +49,7 @@ fn network() -> Program {
     let first = graph.op(unpack, &[Some(halves)], &of("filter", &[6, 3, 3, 6]));
     let second = graph.constant_f32("second", &[6, 1, 1, 6], &common::floats(2, 6 * 6));
     let a = graph.op(conv(3), &[Some(x), Some(first), Some(bias)], &one("a"));
-    let b = graph.op(Op::LogSoftmax(LogSoftmaxOptions {}), &[Some(a)], &one("b"));
+    let b = graph.op(Op::LogSoftmax, &[Some(a)], &one("b"));
     let c = graph.op(conv(1), &[Some(b), Some(second), Some(bias)], &one("c"));
     let y = graph.op(Op::Softmax(SoftmaxOptions { beta: 1.0 }), &[Some(c)], &one("y"));
     graph.output(y);
