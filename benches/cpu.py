@@ -5,8 +5,9 @@
 
 Needs numpy and ai-edge-litert, and the program `bench_model` (cargo build --release --example bench_model); `cargo xtask
 bench cpu` does it all. Every round starts each program once per model and number of threads; a figure is the best
-invoke of all its processes. Memory is the peak of our whole process against what LiteRT's has grown by since its
-libraries were loaded. `--update` writes the table between the markers of a document.
+invoke of all its processes. Memory is by how much the peak of a process lies above what it had before it opened the
+model, on both sides with all libraries loaded and nothing of them used: code, file, weights, tensors and values that the
+program itself holds count alike. `--update` writes the table between the markers of a document.
 """
 import argparse
 import json
@@ -33,7 +34,7 @@ def measure(model, threads, args):
     row = {
         "model": pathlib.Path(model).stem, "threads": threads,
         "ms": min(run["min_ms"] for run in mine), "xnnpack_ms": min(run["min_ms"] for run in theirs),
-        "mb": min(run.get("peak_mb") or 0 for run in mine), "litert_mb": min(run["peak_mb"] for run in theirs),
+        "mb": min(run.get("growth_mb") or 0 for run in mine), "litert_mb": min(run["peak_mb"] for run in theirs),
     }
     row["ratio"] = row["ms"] / row["xnnpack_ms"]
     if args.reference:

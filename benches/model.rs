@@ -69,6 +69,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Res<bool> {
+    let before = peak_mb();
     let start = Instant::now();
     let model = Model::open(&args.model)?;
     let mut builder = Interpreter::builder(&model).threads(args.threads);
@@ -110,6 +111,7 @@ fn run(args: &Args) -> Res<bool> {
         "median_ms": times.get(times.len() / 2),
         "num_runs": times.len(),
         "peak_mb": peak_mb(),
+        "growth_mb": peak_mb().zip(before).map(|(peak, before)| peak - before),
     });
     if let Some(report) = &report {
         describe(report, args.steps, &mut line)?;
