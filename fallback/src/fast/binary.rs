@@ -32,6 +32,8 @@ enum Function {
     Sub,
     Mul,
     Div,
+    Maximum,
+    Minimum,
     SquaredDifference,
     Prelu,
 }
@@ -55,6 +57,8 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
         Op::Sub(options) => (Function::Sub, options.fused_activation_function),
         Op::Mul(options) => (Function::Mul, options.fused_activation_function),
         Op::Div(options) => (Function::Div, options.fused_activation_function),
+        Op::Maximum => (Function::Maximum, none),
+        Op::Minimum => (Function::Minimum, none),
         Op::SquaredDifference => (Function::SquaredDifference, none),
         Op::Prelu => (Function::Prelu, none),
         _ => return None,
@@ -98,6 +102,16 @@ impl Vectorised for Run<'_, '_> {
                 simd,
                 #[inline(always)]
                 |s: S, a, b| s.div(a, b),
+            ),
+            Function::Maximum => self.each(
+                simd,
+                #[inline(always)]
+                |s: S, a, b| s.max(a, b),
+            ),
+            Function::Minimum => self.each(
+                simd,
+                #[inline(always)]
+                |s: S, a, b| s.min(a, b),
             ),
             Function::SquaredDifference => self.each(
                 simd,
@@ -207,6 +221,8 @@ mod tests {
             Op::Sub(Default::default()),
             Op::Mul(MulOptions { fused_activation_function: ActivationFunctionType::Relu6 }),
             Op::Div(Default::default()),
+            Op::Maximum,
+            Op::Minimum,
             Op::SquaredDifference,
             Op::Prelu,
         ];
@@ -229,6 +245,19 @@ mod tests {
                 check(prepare_at, op.clone(), &operands, &[y])
                     .map_err(|error| format!("{op:?} {a:?} {b:?}: {error}"))?;
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn extremes_take_the_second_operand_beside_not_a_number() -> Result<(), Box<dyn std::error::Error>> {
+        let (mut a, mut b) = (value(1, &[40])?, value(2, &[40])?);
+        a.as_mut_slice::<f32>()?[3] = f32::NAN;
+        b.as_mut_slice::<f32>()?[5] = f32::NAN;
+        b.as_mut_slice::<f32>()?[38] = f32::NAN;
+        for op in [Op::Maximum, Op::Minimum] {
+            let operands = [Operand::Input(a.clone()), Operand::Input(b.clone())];
+            check(prepare_at, op, &operands, &[&[40]])?;
         }
         Ok(())
     }
