@@ -65,6 +65,8 @@ elements! {
 enum Data {
     /// Elements in memory aligned for any type and vector; the last line may be partly unused.
     Lines(Vec<Line>),
+    /// Elements of a constant where they lie in its file, aligned for their type; copied when they are written to.
+    File(Bytes),
     /// Elements of a string tensor.
     Strings(Vec<Vec<u8>>),
 }
@@ -162,8 +164,11 @@ impl Value {
         if buffer.len() < expected {
             return Err(ValueError::Size { found: buffer.len(), expected });
         }
-        let mut value = Self::zeros(dtype, shape)?;
         let bits = dtype.bits().unwrap_or(8);
+        if let Some(bytes) = buffer.slice(0, expected).filter(|bytes| bits >= 8 && stays_in_file(dtype, bytes)) {
+            return Ok(Self { dtype, shape: shape.to_vec(), bytes: expected, data: Data::File(bytes) });
+        }
+        let mut value = Self::zeros(dtype, shape)?;
         if bits >= 8 {
             value.bytes_mut().copy_from_slice(&buffer[..expected]);
         } else {
@@ -229,7 +234,7 @@ impl Value {
             let lines = self.bytes.div_ceil(size_of::<Line>());
             let mut memory = match std::mem::replace(&mut self.data, Data::Strings(Vec::new())) {
                 Data::Lines(memory) => memory,
-                Data::Strings(_) => Vec::new(),
+                Data::Strings(_) | Data::File(_) => Vec::new(),
             };
             memory.try_reserve_exact(lines.saturating_sub(memory.len())).map_err(|_| too_large())?;
             memory.resize(lines, Line::ZERO);
@@ -262,18 +267,23 @@ impl Value {
         Self { dtype, shape: vec![0], bytes: 0, data }
     }
 
-    /// Bytes that [`Value::reset`] can use without allocating; 0 for strings.
+    /// Bytes that [`Value::reset`] can use without allocating; 0 for strings and what lies in a file.
     pub(crate) fn capacity(&self) -> usize {
         match &self.data {
             Data::Lines(lines) => lines.capacity() * size_of::<Line>(),
-            Data::Strings(_) => 0,
+            Data::Strings(_) | Data::File(_) => 0,
         }
+    }
+
+    /// Whether the elements are read where they lie in a constant's file.
+    pub(crate) fn is_in_file(&self) -> bool {
+        matches!(self.data, Data::File(_))
     }
 
     /// Bytes that the elements take, the characters of strings included.
     pub(crate) fn heap_bytes(&self) -> usize {
         match &self.data {
-            Data::Lines(_) => self.bytes,
+            Data::Lines(_) | Data::File(_) => self.bytes,
             Data::Strings(strings) => {
                 strings.iter().fold(size_of_val(&**strings), |sum, s| sum.saturating_add(s.len()))
             }
@@ -304,15 +314,21 @@ impl Value {
     pub fn bytes(&self) -> &[u8] {
         match &self.data {
             Data::Lines(lines) => &bytemuck::cast_slice(lines)[..self.bytes],
+            Data::File(bytes) => bytes,
             Data::Strings(_) => &[],
         }
     }
 
     /// The elements' bytes; empty for strings.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
+        if let Data::File(bytes) = &self.data {
+            let mut lines = vec![Line::ZERO; self.bytes.div_ceil(size_of::<Line>())];
+            bytemuck::cast_slice_mut(&mut lines)[..self.bytes].copy_from_slice(bytes);
+            self.data = Data::Lines(lines);
+        }
         match &mut self.data {
             Data::Lines(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.bytes],
-            Data::Strings(_) => &mut [],
+            Data::Strings(_) | Data::File(_) => &mut [],
         }
     }
 
@@ -341,7 +357,7 @@ impl Value {
     pub fn as_strings(&self) -> Result<&[Vec<u8>], ValueError> {
         match &self.data {
             Data::Strings(strings) => Ok(strings),
-            Data::Lines(_) => Err(ValueError::Type { found: self.dtype, expected: DType::String }),
+            _ => Err(ValueError::Type { found: self.dtype, expected: DType::String }),
         }
     }
 
@@ -352,7 +368,7 @@ impl Value {
     pub fn as_mut_strings(&mut self) -> Result<&mut [Vec<u8>], ValueError> {
         match &mut self.data {
             Data::Strings(strings) => Ok(strings),
-            Data::Lines(_) => Err(ValueError::Type { found: self.dtype, expected: DType::String }),
+            _ => Err(ValueError::Type { found: self.dtype, expected: DType::String }),
         }
     }
 
@@ -413,6 +429,18 @@ impl PartialEq for Value {
     }
 }
 
+/// Bytes of a constant from which on it is left in its file.
+const FILE_BYTES: usize = 4 << 10;
+
+/// Whether a constant's bytes can be read where they lie, and are enough for that to save memory.
+fn stays_in_file(dtype: DType, bytes: &Bytes) -> bool {
+    let size = dtype.size().unwrap_or(0);
+    cfg!(target_endian = "little")
+        && bytes.len() >= FILE_BYTES
+        && size > 0
+        && bytes.as_ptr().addr().is_multiple_of(size.min(align_of::<u64>()))
+}
+
 /// TFLite's string buffer: count, then count + 1 offsets (INT32) from the buffer's start, then the characters.
 fn decode_strings(buffer: &[u8]) -> Option<Vec<Vec<u8>>> {
     let word = |i: usize| -> Option<usize> {
@@ -440,6 +468,23 @@ mod tests {
         assert_eq!(value.as_slice::<u8>()?, &[15, 8, 7]);
         let value = Value::from_constant(DType::Int2, &[4], &Bytes::from(vec![0b11_10_01_00]))?;
         assert_eq!(value.as_slice::<i8>()?, &[0, 1, -2, -1]);
+        Ok(())
+    }
+
+    #[test]
+    fn large_constants_stay_in_their_file_until_written_to() -> Result<(), ValueError> {
+        let file = Bytes::from((0..4 * 2048).map(|i| (i % 7) as u8).collect::<Vec<_>>());
+        let mut value = Value::from_constant(DType::Float32, &[2048], &file)?;
+        assert_eq!((value.is_in_file(), value.bytes().as_ptr(), value.capacity()), (true, file.as_ptr(), 0));
+        let copy = value.clone();
+        value.as_mut_slice::<f32>()?[0] = 2.0;
+        assert!(!value.is_in_file() && value.as_slice::<f32>()?[0] == 2.0 && value.bytes()[4..] == file[4..]);
+        assert!(copy.bytes() == &*file);
+        // Neither small ones nor those that are not aligned.
+        assert!(!Value::from_constant(DType::Float32, &[4], &file)?.is_in_file());
+        let odd = file.slice(1, 4 * 2047).unwrap_or_default();
+        let odd = Value::from_constant(DType::Float32, &[2047], &odd)?;
+        assert!(!odd.is_in_file() && odd.bytes() == &file[1..4 * 2047 + 1]);
         Ok(())
     }
 

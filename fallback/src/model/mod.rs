@@ -148,7 +148,25 @@ impl Model {
         let cells = self.0.fast.get(subgraph.index())?.get(id.index())?;
         let node = self.program().graph(subgraph)?.nodes.get(id.index())?;
         let cell = &cells[usize::from(hybrid == Hybrid::Tflite)];
-        cell.get_or_init(|| fast::prepare(self, subgraph, node, hybrid)).as_deref()
+        let prepare = || {
+            let kernel = fast::prepare(self, subgraph, node, hybrid)?;
+            let held = |(i, input): (usize, &Option<TensorId>)| input.filter(|_| kernel.holds(i).is_some());
+            node.inputs.iter().enumerate().filter_map(held).for_each(|tensor| self.release(subgraph, tensor));
+            Some(kernel)
+        };
+        cell.get_or_init(prepare).as_deref()
+    }
+
+    /// Gives back the file's pages behind a constant, or behind what follows from constants: nobody reads them for now.
+    fn release(&self, subgraph: SubgraphId, tensor: TensorId) {
+        let Some(graph) = self.program().graph(subgraph) else { return };
+        if let Some(bytes) = graph.tensors.get(tensor.index()).and_then(Tensor::constant) {
+            bytes.release();
+        }
+        let maker = self.maker(subgraph, tensor).and_then(|maker| graph.nodes.get(maker.index()));
+        for input in maker.into_iter().flat_map(|node| &node.inputs).flatten() {
+            self.release(subgraph, *input);
+        }
     }
 
     fn cell(&self, subgraph: SubgraphId, tensor: TensorId) -> Option<&OnceLock<Result<Shared, Error>>> {
@@ -170,6 +188,9 @@ impl Model {
                 None => Value::from_constant(data.dtype, &data.dims, bytes),
             };
             let at = || TensorAt::new(subgraph, tensor, Some(data));
+            if value.as_ref().is_ok_and(|value| !value.is_in_file()) {
+                bytes.release();
+            }
             value.map(Shared::uncounted).map_err(|error| Error::Constant { at: at(), error })
         })
     }
