@@ -1,7 +1,8 @@
 //! The memory of tensors while a model runs: shared values that are counted, a limit, and reuse.
 //!
-//! All memory of computed tensors comes from [`Memory::allocate`] and goes back through [`Memory::recycle`], so that a
-//! planned arena can take their place.
+//! Tensors whose shapes are known before an invoke have places in an arena, planned by the steps at which they are alive
+//! ([`Memory::lend`]). All other memory of computed tensors comes from [`Memory::allocate`]; all of it goes back through
+//! [`Memory::recycle`].
 
 use std::sync::{
     Arc,
@@ -10,7 +11,10 @@ use std::sync::{
 
 use tflite_wgpu_model::DType;
 
-use crate::value::{Value, ValueError};
+use crate::{
+    simd::{Arena, Line, Store},
+    value::{Value, ValueError},
+};
 
 /// Values that wait for reuse; more would only be searched in vain.
 const POOL_SIZE: usize = 32;
@@ -46,7 +50,9 @@ struct Counted {
 
 impl Counted {
     fn new(value: &Value, counts: &Arc<Counts>) -> Self {
-        let (bytes, capacity) = (value.heap_bytes(), value.capacity().max(value.heap_bytes()));
+        let bytes = value.heap_bytes();
+        // Of an arena all counts, whoever has parts of it.
+        let capacity = if value.is_lent() { 0 } else { value.capacity().max(bytes) };
         counts.used.fetch_add(bytes, Ordering::Relaxed);
         counts.capacity.fetch_add(capacity, Ordering::Relaxed);
         Self { bytes, capacity, counts: Some(Arc::clone(counts)) }
@@ -121,12 +127,14 @@ pub(crate) struct Memory {
     limit: usize,
     counts: Arc<Counts>,
     pool: Vec<Value>,
+    /// What tensors share whose places are planned.
+    arena: Option<Arena>,
     peak: MemoryPeak,
 }
 
 impl Memory {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, counts: Arc::default(), pool: Vec::new(), peak: MemoryPeak::default() }
+        Self { limit, counts: Arc::default(), pool: Vec::new(), arena: None, peak: MemoryPeak::default() }
     }
 
     /// Bytes that tensors have now.
@@ -148,7 +156,44 @@ impl Memory {
 
     /// Bytes of memory that tensors have or that wait for reuse.
     fn taken(&self) -> usize {
-        self.counts.capacity.load(Ordering::Relaxed).saturating_add(self.pooled())
+        let arena = self.arena.as_ref().map_or(0, |arena| arena.lines() * size_of::<Line>());
+        self.counts.capacity.load(Ordering::Relaxed).saturating_add(self.pooled()).saturating_add(arena)
+    }
+
+    /// Makes room for so many lines of tensors with planned places.
+    pub(crate) fn plan(&mut self, lines: usize) {
+        let fits = |arena: &Arena| (lines..=lines.saturating_mul(2)).contains(&arena.lines());
+        if !self.arena.as_ref().is_some_and(fits) {
+            // The old arena goes first, so that both need not exist at once.
+            self.arena = None;
+            self.pool.clear();
+            let allowed = lines.checked_mul(size_of::<Line>()).is_some_and(|bytes| bytes <= self.limit);
+            self.arena = if allowed && lines > 0 { Arena::new(lines) } else { None };
+        }
+    }
+
+    /// A value at a planned place, its first line and number of lines; with zeros, or with whatever the memory holds if
+    /// that is `used`. `None` where the place is too small or taken.
+    pub(crate) fn lend(
+        &mut self,
+        dtype: DType,
+        shape: &[usize],
+        (first, lines): (usize, usize),
+        used: bool,
+    ) -> Result<Option<Value>, MemoryError> {
+        let needed = Value::bytes_of(dtype, shape).map_err(MemoryError::Value)?;
+        self.check(needed)?;
+        self.check_extent(dtype, shape)?;
+        let fits = needed.div_ceil(size_of::<Line>()) <= lines && dtype != DType::String;
+        let block = self.arena.as_ref().filter(|_| fits).and_then(|arena| arena.lend(first, lines));
+        let Some(block) = block else { return Ok(None) };
+        let mut value = Value::lent(dtype, Store::Block(block));
+        if used {
+            value.resize(dtype, shape).map_err(MemoryError::Value)?;
+        } else {
+            value.reset(dtype, shape).map_err(MemoryError::Value)?;
+        }
+        Ok(Some(value))
     }
 
     /// Bytes that may still be taken.
@@ -231,6 +276,9 @@ impl Memory {
     pub(crate) fn reuse(&mut self, value: Value) {
         let bytes = value.capacity();
         let room = self.available().saturating_sub(self.pooled());
+        if value.is_lent() {
+            return;
+        }
         if value.dtype() != DType::String && bytes > 0 && bytes <= room && self.pool.len() < POOL_SIZE {
             self.pool.push(value);
         }
@@ -312,6 +360,31 @@ mod tests {
         // Only the last value is alive by now.
         let in_use = (900 << 10) + live_bytes;
         assert!(memory.peak().taken_bytes >= in_use, "working memory counts: {:?}, {in_use}", memory.peak());
+        Ok(())
+    }
+
+    #[test]
+    fn planned_places_are_lent_while_they_are_free() -> Result<(), MemoryError> {
+        let mut memory = Memory::new(1 << 20);
+        memory.plan(30);
+        let lend = |memory: &mut Memory, len, place| memory.lend(DType::Float32, &[len], place, false);
+        let mut value = lend(&mut memory, 160, (10, 10))?.ok_or(MemoryError::Value(ValueError::TooLarge(vec![])))?;
+        assert!(value.bytes().len() == 640 && value.bytes().iter().all(|&byte| byte == 0));
+        value.bytes_mut().fill(7);
+        assert!(lend(&mut memory, 16, (19, 1))?.is_none(), "taken");
+        assert!(lend(&mut memory, 17, (0, 1))?.is_none(), "too small");
+        assert!(lend(&mut memory, 1 << 19, (0, 10)).is_err(), "beyond the limit");
+        let held = memory.hold(value)?;
+        memory.note(0);
+        assert_eq!(memory.peak(), MemoryPeak { live_bytes: 640, taken_bytes: 30 * 64 });
+        let mut copy = held.clone();
+        assert!(copy.to_mut().bytes() == held.value().bytes() && !copy.value().is_lent());
+        memory.recycle(held);
+        assert!(memory.pool.is_empty());
+        let again = memory.lend(DType::UInt8, &[640], (10, 10), true)?;
+        assert!(again.is_some_and(|value| value.bytes() == [7; 640]), "what an earlier use has left");
+        let zeros = memory.lend(DType::UInt8, &[640], (10, 10), false)?;
+        assert!(zeros.is_some_and(|value| value.bytes() == [0; 640]));
         Ok(())
     }
 

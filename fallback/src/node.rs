@@ -1,19 +1,20 @@
 //! Running one node on values, and subgraphs that need nothing but their inputs.
 
-use std::{any::Any, cell::Cell, collections::HashMap, fmt};
+use std::{any::Any, cell::Cell, fmt};
 
 use tflite_wgpu_model::{
-    DType, Data, Node, NodeId, Op, Program, SubgraphId, Tensor,
+    DType, Node, NodeId, Op, Program, SubgraphId, Tensor,
     infer::{self, InferError, Inputs},
 };
 
 use crate::{
     custom::{CustomOperator, CustomOperators},
-    error::{At, Error, Operand, TensorAt, clipped},
+    error::{At, Error, Operand, clipped},
     fast::{FastKernel, Ran, Scratch, Workspace},
     kernels::{self, Eval, EvalCtx, EvalEnv, KernelError},
     memory::MemoryError,
     model::Model,
+    routine::Routine,
     value::{Value, ValueError},
 };
 
@@ -42,8 +43,8 @@ impl Kernel {
     }
 }
 
-/// Where outputs get their memory.
-pub(crate) type Allocate<'a> = &'a mut dyn FnMut(DType, &[usize]) -> Result<Value, MemoryError>;
+/// Where outputs get their memory, by their position among the node's outputs.
+pub(crate) type Allocate<'a> = &'a mut dyn FnMut(usize, DType, &[usize]) -> Result<Value, MemoryError>;
 
 /// A node with what it runs on.
 pub(crate) struct Evaluation<'a> {
@@ -169,9 +170,9 @@ impl Evaluation<'_> {
             let dtype = tensor.map_or(DType::Float32, |tensor| tensor.dtype);
             let shape = self.state.shapes.as_ref().and_then(|shapes| shapes.outputs.get(i)?.as_deref());
             outputs.push(match shape {
-                Some(shape) => (self.allocate)(dtype, shape)
+                Some(shape) => (self.allocate)(i, dtype, shape)
                     .map_err(|error| memory_error(error, &self.at(), Operand::output(i, *tensor)))?,
-                None => self.unshaped(dtype, *tensor),
+                None => self.unshaped(i, dtype, *tensor),
             });
         }
         if known.by_value.get() {
@@ -182,9 +183,9 @@ impl Evaluation<'_> {
 
     /// An output that the kernel shapes itself, in memory for the file's shape: a kernel that allocates would not find
     /// what waits for reuse.
-    fn unshaped(&mut self, dtype: DType, tensor: Option<&Tensor>) -> Value {
+    fn unshaped(&mut self, output: usize, dtype: DType, tensor: Option<&Tensor>) -> Value {
         let guess = tensor.filter(|_| dtype != DType::String);
-        let guess = guess.and_then(|tensor| (self.allocate)(dtype, &tensor.dims).ok());
+        let guess = guess.and_then(|tensor| (self.allocate)(output, dtype, &tensor.dims).ok());
         let emptied = guess.and_then(|mut value| value.reset(dtype, &[0]).ok().map(|()| value));
         emptied.unwrap_or_else(|| Value::empty(dtype))
     }
@@ -343,7 +344,7 @@ fn run_with(
 ) -> Result<Vec<Value>, Error> {
     let at = At { subgraph, node: id, op: node.op.name().into() };
     let kernel = Kernel::of(node, customs).ok_or(Error::NoKernel { at })?;
-    let mut allocate = |dtype, shape: &[usize]| Value::zeros(dtype, shape).map_err(MemoryError::Value);
+    let mut allocate = |_, dtype, shape: &[usize]| Value::zeros(dtype, shape).map_err(MemoryError::Value);
     let mut memory = Vec::new();
     let (memory, state) = (&mut memory, &mut NodeState::default());
     let mut evaluation = Evaluation { subgraph, id, node, inputs, env, memory, state, allocate: &mut allocate };
@@ -355,40 +356,12 @@ fn run_with(
 /// # Errors
 /// As [`run_node`], and when a tensor has no value.
 pub fn run_subgraph(program: &Program, id: SubgraphId, inputs: &[&Value]) -> Result<Vec<Value>, Error> {
-    let Some(graph) = program.graph(id) else {
-        return Err(Error::program(
-            "a node",
-            format!("subgraph {id}"),
-            format!("less than {}", program.subgraphs.len()),
-        ));
-    };
-    let at = |id_: tflite_wgpu_model::TensorId| TensorAt::new(id, id_, graph.tensors.get(id_.index()));
-    let mut values: HashMap<_, Value> = HashMap::new();
-    for (i, tensor) in graph.tensors.iter().enumerate() {
-        if let Data::Constant(bytes) = &tensor.data {
-            let tensor_id = tflite_wgpu_model::TensorId::from_index(i);
-            let value = Value::from_constant(tensor.dtype, &tensor.dims, bytes);
-            values.insert(tensor_id, value.map_err(|error| Error::Constant { at: at(tensor_id), error })?);
+    let mut routine = Routine::new(program, id)?;
+    for (i, value) in inputs.iter().enumerate() {
+        if let Some(input) = routine.input_mut(i) {
+            input.clone_from(value);
         }
     }
-    for (tensor, value) in graph.inputs.iter().zip(inputs) {
-        values.insert(*tensor, (*value).clone());
-    }
-    for (n, node) in graph.nodes.iter().enumerate() {
-        let mut given = Vec::with_capacity(node.inputs.len());
-        for input in &node.inputs {
-            let value = input.map(|id| values.get(&id).ok_or_else(|| Error::NoValue { at: at(id) }));
-            given.push(value.transpose()?);
-        }
-        let env = EvalEnv { tensors: &graph.tensors, program: Some(program), ..EvalEnv::default() };
-        let results = run_alone(id, Some(NodeId::from_index(n)), node, env, &given)?;
-        for (output, value) in node.outputs.iter().zip(results) {
-            if let Some(output) = output {
-                values.insert(*output, value);
-            }
-        }
-    }
-    let output =
-        |id: &tflite_wgpu_model::TensorId| values.get(id).cloned().ok_or_else(|| Error::NoValue { at: at(*id) });
-    graph.outputs.iter().map(output).collect()
+    routine.run()?;
+    (0..routine.graph().outputs.len()).map(|i| routine.output(i).cloned()).collect()
 }

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use tflite_wgpu_model::{Bytes, DType, element_count};
 
-use crate::simd::Line;
+use crate::simd::{Line, Store};
 
 /// What is wrong with an access to a [`Value`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,10 +61,10 @@ elements! {
     [f64; 2]: Complex128;
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Data {
     /// Elements in memory aligned for any type and vector; the last line may be partly unused.
-    Lines(Vec<Line>),
+    Lines(Store),
     /// Elements of a constant where they lie in its file, aligned for their type; copied when they are written to.
     File(Bytes),
     /// Elements of a string tensor.
@@ -89,7 +89,7 @@ impl Value {
     /// # Errors
     /// [`ValueError::TooLarge`] when the size overflows.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Self, ValueError> {
-        let mut value = Self { dtype, shape: Vec::new(), bytes: 0, data: Data::Lines(Vec::new()) };
+        let mut value = Self { dtype, shape: Vec::new(), bytes: 0, data: Data::Lines(Store::new()) };
         value.reset(dtype, shape)?;
         Ok(value)
     }
@@ -99,14 +99,10 @@ impl Value {
     /// # Errors
     /// When the number of elements is not that of the shape, or `dtype` is not stored as `T`.
     pub fn from_slice<T: Element>(dtype: DType, shape: &[usize], elements: &[T]) -> Result<Self, ValueError> {
-        let mut value = Self::zeros(dtype, shape)?;
-        let expected = value.bytes;
-        let target = value.as_mut_slice::<T>()?;
-        if target.len() != elements.len() {
-            return Err(ValueError::Size { found: size_of_val(elements), expected });
+        if !T::DTYPES.contains(&dtype) {
+            return Err(ValueError::Type { found: dtype, expected: T::DTYPES[0] });
         }
-        target.copy_from_slice(elements);
-        Ok(value)
+        Self::from_bytes(dtype, shape, bytemuck::cast_slice(elements))
     }
 
     /// A FLOAT32 value.
@@ -142,10 +138,12 @@ impl Value {
     /// # Errors
     /// When the number of bytes is not that of type and shape.
     pub fn from_bytes(dtype: DType, shape: &[usize], bytes: &[u8]) -> Result<Self, ValueError> {
-        let mut value = Self::zeros(dtype, shape)?;
-        if value.bytes != bytes.len() {
-            return Err(ValueError::Size { found: bytes.len(), expected: value.bytes });
+        // Nothing is allocated for a shape that the bytes do not have.
+        let expected = if dtype == DType::String { 0 } else { Self::bytes_of(dtype, shape)? };
+        if expected != bytes.len() {
+            return Err(ValueError::Size { found: bytes.len(), expected });
         }
+        let mut value = Self::zeros(dtype, shape)?;
         value.bytes_mut().copy_from_slice(bytes);
         Ok(value)
     }
@@ -212,16 +210,17 @@ impl Value {
     /// # Errors
     /// [`ValueError::TooLarge`] when the size overflows or cannot be allocated.
     pub fn reset(&mut self, dtype: DType, shape: &[usize]) -> Result<(), ValueError> {
-        if let Data::Lines(memory) = &mut self.data {
-            memory.clear();
+        if !self.resize(dtype, shape)? {
+            self.bytes_mut().fill(0);
         }
-        self.resize(dtype, shape)
+        Ok(())
     }
 
-    /// As [`Value::reset`], but elements keep what the memory holds, zero where it is new.
-    pub(crate) fn resize(&mut self, dtype: DType, shape: &[usize]) -> Result<(), ValueError> {
+    /// As [`Value::reset`], but elements keep what the memory holds, zero where it is new; whether all are zero.
+    pub(crate) fn resize(&mut self, dtype: DType, shape: &[usize]) -> Result<bool, ValueError> {
         let too_large = || ValueError::TooLarge(shape.to_vec());
         let count = element_count(shape).ok_or_else(too_large)?;
+        let mut new = true;
         if dtype == DType::String {
             Self::bytes_of(dtype, shape)?;
             let mut strings = Vec::new();
@@ -234,16 +233,15 @@ impl Value {
             let lines = self.bytes.div_ceil(size_of::<Line>());
             let mut memory = match std::mem::replace(&mut self.data, Data::Strings(Vec::new())) {
                 Data::Lines(memory) => memory,
-                Data::Strings(_) | Data::File(_) => Vec::new(),
+                Data::Strings(_) | Data::File(_) => Store::new(),
             };
-            memory.try_reserve_exact(lines.saturating_sub(memory.len())).map_err(|_| too_large())?;
-            memory.resize(lines, Line::ZERO);
+            new = memory.try_resize(lines).ok_or_else(too_large)?;
             self.data = Data::Lines(memory);
         }
         self.dtype = dtype;
         self.shape.clear();
         self.shape.extend_from_slice(shape);
-        Ok(())
+        Ok(new)
     }
 
     /// Gives the value another shape of the same number of elements.
@@ -263,7 +261,7 @@ impl Value {
 
     /// A value without elements that has allocated nothing.
     pub(crate) fn empty(dtype: DType) -> Self {
-        let data = if dtype == DType::String { Data::Strings(Vec::new()) } else { Data::Lines(Vec::new()) };
+        let data = if dtype == DType::String { Data::Strings(Vec::new()) } else { Data::Lines(Store::new()) };
         Self { dtype, shape: vec![0], bytes: 0, data }
     }
 
@@ -273,6 +271,16 @@ impl Value {
             Data::Lines(lines) => lines.capacity() * size_of::<Line>(),
             Data::Strings(_) | Data::File(_) => 0,
         }
+    }
+
+    /// A value without elements whose memory is part of an arena.
+    pub(crate) fn lent(dtype: DType, memory: Store) -> Self {
+        Self { dtype, shape: vec![0], bytes: 0, data: Data::Lines(memory) }
+    }
+
+    /// Whether its memory is part of an arena, which takes it back.
+    pub(crate) fn is_lent(&self) -> bool {
+        matches!(&self.data, Data::Lines(lines) if lines.is_lent())
     }
 
     /// Whether the elements are read where they lie in a constant's file.
@@ -313,7 +321,7 @@ impl Value {
     /// The elements' bytes; empty for strings.
     pub fn bytes(&self) -> &[u8] {
         match &self.data {
-            Data::Lines(lines) => &bytemuck::cast_slice(lines)[..self.bytes],
+            Data::Lines(lines) => &bytemuck::cast_slice(lines.as_slice())[..self.bytes],
             Data::File(bytes) => bytes,
             Data::Strings(_) => &[],
         }
@@ -322,12 +330,12 @@ impl Value {
     /// The elements' bytes; empty for strings.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         if let Data::File(bytes) = &self.data {
-            let mut lines = vec![Line::ZERO; self.bytes.div_ceil(size_of::<Line>())];
-            bytemuck::cast_slice_mut(&mut lines)[..self.bytes].copy_from_slice(bytes);
+            let mut lines = Store::zeros(self.bytes.div_ceil(size_of::<Line>()));
+            bytemuck::cast_slice_mut(lines.as_mut_slice())[..self.bytes].copy_from_slice(bytes);
             self.data = Data::Lines(lines);
         }
         match &mut self.data {
-            Data::Lines(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.bytes],
+            Data::Lines(lines) => &mut bytemuck::cast_slice_mut(lines.as_mut_slice())[..self.bytes],
             Data::Strings(_) | Data::File(_) => &mut [],
         }
     }
@@ -414,7 +422,7 @@ impl Value {
 impl Default for Value {
     /// No elements.
     fn default() -> Self {
-        Self { dtype: DType::UInt8, shape: vec![0], bytes: 0, data: Data::Lines(Vec::new()) }
+        Self { dtype: DType::UInt8, shape: vec![0], bytes: 0, data: Data::Lines(Store::new()) }
     }
 }
 
@@ -501,6 +509,13 @@ mod tests {
     fn huge_shapes_are_refused() {
         assert!(matches!(Value::zeros(DType::Float32, &[usize::MAX, 2]), Err(ValueError::TooLarge(_))));
         assert!(matches!(Value::zeros(DType::Float32, &[usize::MAX / 4]), Err(ValueError::TooLarge(_))));
+    }
+
+    #[test]
+    fn shapes_that_the_bytes_do_not_have_allocate_nothing() {
+        let huge = Value::from_bytes(DType::Float32, &[1 << 40], &[0; 4]);
+        assert_eq!(huge, Err(ValueError::Size { found: 4, expected: 1 << 42 }));
+        assert!(Value::f32(&[1 << 40], &[0.0]).is_err());
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl HostedPartitions {
             memory: Memory::new(options.memory_limit_bytes),
             plans: Vec::new(),
             frames: vec![Frame::new(graph)],
+            places: Vec::new(),
             resources: Resources::default(),
             partitions: partitions.into(),
             delegated: Some(delegated),

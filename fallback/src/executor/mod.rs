@@ -22,6 +22,8 @@ use crate::{
     memory::{Memory, Shared},
     model::{Model, is_resource},
     node::{Evaluated, Evaluation, Kernel, NodeState, file_shape, memory_error},
+    places::Places,
+    propagate::Known,
     schedule::{Item, Step},
     value::{Value, ValueError},
 };
@@ -91,6 +93,8 @@ pub(crate) struct Executor {
     pub(crate) memory: Memory,
     pub(crate) plans: Vec<Arc<Plan>>,
     pub(crate) frames: Vec<Frame>,
+    /// Where tensors of each subgraph lie, for those that are planned: which the user calls, once shapes are known.
+    pub(crate) places: Vec<Option<Places>>,
     pub(crate) resources: Resources,
     /// What the delegate has claimed; stays when the delegate itself is given up.
     pub(crate) partitions: Arc<[Partition]>,
@@ -145,6 +149,29 @@ impl Executor {
         }
         let outputs = scope.graph.outputs.clone();
         outputs.into_iter().map(|tensor| self.read(scope, tensor)).collect()
+    }
+
+    /// Plans the memory of a subgraph's tensors, whose shapes are known.
+    pub(crate) fn place_tensors(&mut self, id: SubgraphId, known: &[Known]) {
+        let (Some(graph), Some(plan)) = (self.model.program().graph(id), self.plans.get(id.index())) else { return };
+        if self.options.preserve_all_tensors {
+            return;
+        }
+        let folds = self.options.kernels == Kernels::Fast;
+        let computes = |node: NodeId| {
+            let kernel = plan.kernels.get(node.index()).is_some_and(Option::is_some);
+            kernel && !(folds && self.model.is_folded(id, node))
+        };
+        // What custom operators will give is not known; the file's shape is a guess that costs little.
+        let guess = |tensor: TensorId| file_shape(graph.tensors.get(tensor.index())?);
+        let shape = |tensor: TensorId| known.get(tensor.index())?.shape.as_deref().or_else(|| guess(tensor));
+        let places = Places::plan(graph, &plan.steps, computes, shape);
+        let others = self.places.iter().enumerate().filter(|(i, _)| *i != id.index());
+        let lines = others.filter_map(|(_, places)| Some(places.as_ref()?.lines)).fold(places.lines, usize::max);
+        self.memory.plan(lines);
+        if let Some(place) = self.places.get_mut(id.index()) {
+            *place = Some(places);
+        }
     }
 
     /// Lets go of all values but variables.
@@ -224,6 +251,7 @@ impl Executor {
             hybrid: self.options.hybrid,
             max_output_bytes: Some(self.memory.available()),
         };
+        let places = self.places.get(scope.id.index()).and_then(Option::as_ref);
         let mut unused = NodeState::default();
         let state = self.states.get_mut(scope.id.index()).and_then(|states| states.get_mut(id.index()));
         let mut memory = scope.frame.memories.get_mut(id.index()).map(std::mem::take).unwrap_or_default();
@@ -235,9 +263,14 @@ impl Executor {
             env,
             memory: &mut memory,
             state: state.unwrap_or(&mut unused),
-            allocate: &mut |dtype, shape| match fast {
-                Some(_) => self.memory.allocate_used(dtype, shape),
-                None => self.memory.allocate(dtype, shape),
+            allocate: &mut |output, dtype, shape| {
+                let place = node.output(output).and_then(|tensor| places?.of(tensor));
+                let lent = place.map(|place| self.memory.lend(dtype, shape, place, fast.is_some())).transpose()?;
+                match (lent.flatten(), fast) {
+                    (Some(value), _) => Ok(value),
+                    (None, Some(_)) => self.memory.allocate_used(dtype, shape),
+                    (None, None) => self.memory.allocate(dtype, shape),
+                }
             },
         };
         let evaluated = match fast {

@@ -105,7 +105,7 @@ pub(super) fn check(
         workspace.take::<f32>(1 << 16).fill(f32::NAN);
         for _ in 0..2 {
             // What is left in memory shows up as NaN.
-            let mut allocate = |dtype, shape: &[usize]| {
+            let mut allocate = |_, dtype, shape: &[usize]| {
                 let mut value = Value::zeros(dtype, shape).map_err(MemoryError::Value)?;
                 value.bytes_mut().fill(0xff);
                 Ok(value)

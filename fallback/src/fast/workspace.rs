@@ -2,28 +2,30 @@
 
 use bytemuck::Pod;
 
-use crate::simd::Line;
+use crate::simd::{Line, Store};
 
 /// Memory that grows to what the hungriest kernel of an interpreter needs and is then used again and again.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
-    lines: Vec<Line>,
+    lines: Store,
 }
 
 impl Workspace {
     /// Bytes that it has grown to.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(self.lines.as_slice())
+        self.lines.capacity() * size_of::<Line>()
     }
 
     /// `len` elements with whatever an earlier use has left in them.
     pub(crate) fn take<T: Pod>(&mut self, len: usize) -> &mut [T] {
         let bytes = len.saturating_mul(size_of::<T>());
         let lines = bytes.div_ceil(size_of::<Line>());
-        if self.lines.len() < lines {
-            self.lines.resize(lines, Line::ZERO);
+        if self.lines.as_slice().len() < lines {
+            // The old memory goes first, so that both need not exist at once.
+            self.lines = Store::new();
+            self.lines = Store::zeros(lines);
         }
-        let all: &mut [u8] = bytemuck::cast_slice_mut(&mut self.lines);
+        let all: &mut [u8] = bytemuck::cast_slice_mut(self.lines.as_mut_slice());
         bytemuck::cast_slice_mut(&mut all[..bytes])
     }
 }

@@ -133,6 +133,7 @@ impl InterpreterBuilder {
         let executor = Executor {
             options: self.options,
             memory: Memory::new(self.memory_limit_bytes),
+            places: plans.iter().map(|_| None).collect(),
             plans,
             frames,
             resources: Resources::default(),

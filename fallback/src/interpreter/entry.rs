@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub(super) outputs: Vec<Option<Shared>>,
     /// What `allocate_tensors` has found.
     pub(super) known: Option<KnownOutputs>,
+    /// Shapes of the inputs for which the memory of tensors was last planned.
+    pub(super) planned: Option<Vec<Vec<usize>>>,
 }
 
 /// Shapes of the outputs, as far as they are known, for certain shapes of the inputs.
@@ -42,7 +44,7 @@ impl Entry {
         let dims = |id: &TensorId| graph.tensors.get(id.index()).map(|tensor| tensor.dims.clone()).unwrap_or_default();
         let inputs =
             graph.inputs.iter().map(|id| EntryInput { file_dims: dims(id), dims: dims(id), value: None }).collect();
-        Self { inputs, outputs: vec![None; graph.outputs.len()], known: None }
+        Self { inputs, outputs: vec![None; graph.outputs.len()], known: None, planned: None }
     }
 }
 

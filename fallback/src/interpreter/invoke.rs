@@ -38,10 +38,31 @@ impl Interpreter {
         let given = inputs.iter().map(|shape| Known::shaped(Some(shape.clone()))).collect();
         let outputs = propagation.run(subgraph, given)?.into_iter().map(|known| known.shape).collect();
         self.executor.prepare_known(&propagation.shapes)?;
+        let shapes = propagation.shapes.remove(&subgraph).unwrap_or_default();
+        self.executor.place_tensors(subgraph, &shapes);
         if let Some(entry) = self.entries.get_mut(subgraph.index()).and_then(Option::as_mut) {
+            entry.planned = Some(inputs.clone());
             entry.known = Some(KnownOutputs { inputs, outputs });
         }
         Ok(())
+    }
+
+    /// Plans the memory of tensors for shapes that [`Interpreter::allocate`] was not asked for. What contradicts itself
+    /// is for the invoke to report.
+    fn plan(&mut self, subgraph: SubgraphId) {
+        let Some(entry) = self.entries.get_mut(subgraph.index()).and_then(Option::as_mut) else { return };
+        let inputs = entry.input_shapes();
+        if entry.planned.as_ref() == Some(&inputs) {
+            return;
+        }
+        let given = inputs.iter().map(|shape| Known::shaped(Some(shape.clone()))).collect();
+        entry.planned = Some(inputs);
+        let model = self.model().clone();
+        let mut propagation = Propagation::new(&model);
+        if propagation.run(subgraph, given).is_ok() {
+            let shapes = propagation.shapes.remove(&subgraph).unwrap_or_default();
+            self.executor.place_tensors(subgraph, &shapes);
+        }
     }
 
     fn allocate_inputs(&mut self, subgraph: SubgraphId) -> Result<(), Error> {
@@ -59,6 +80,7 @@ impl Interpreter {
     /// The inputs' values, checked.
     pub(super) fn given(&mut self, subgraph: SubgraphId) -> Result<Vec<Content>, Error> {
         self.allocate_inputs(subgraph)?;
+        self.plan(subgraph);
         let mut inputs = Vec::new();
         for (i, input) in
             self.entry(subgraph).map(|entry| entry.inputs.as_slice()).unwrap_or_default().iter().enumerate()

@@ -1,5 +1,7 @@
 //! Memory that begins at a cache line.
 
+use super::Store;
+
 /// One cache line.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,24 +20,24 @@ unsafe impl bytemuck::Pod for Line {}
 /// Floats at addresses of cache lines, so that a vector never lies across two.
 #[derive(Clone, Default)]
 pub(crate) struct Lines {
-    lines: Vec<Line>,
+    lines: Store,
     len: usize,
 }
 
 impl Lines {
     /// Zeros.
     pub(crate) fn zeros(len: usize) -> Self {
-        Self { lines: vec![Line::ZERO; len.div_ceil(16)], len }
+        Self { lines: Store::zeros(len.div_ceil(16)), len }
     }
 
     /// The floats.
     pub(crate) fn as_slice(&self) -> &[f32] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        &bytemuck::cast_slice(self.lines.as_slice())[..self.len]
     }
 
     /// The floats.
     pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+        &mut bytemuck::cast_slice_mut(self.lines.as_mut_slice())[..self.len]
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "instructions behind a token, memory behind a checked length; each block says why")]
 
+mod arena;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -18,6 +19,7 @@ mod tile;
 
 use std::sync::OnceLock;
 
+pub(crate) use arena::{Arena, Store};
 pub(crate) use depthwise::DepthwiseRow;
 pub(crate) use functions::Lanewise;
 pub(crate) use lines::{Line, Lines};

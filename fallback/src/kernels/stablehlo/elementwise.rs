@@ -250,7 +250,7 @@ fn complex(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 }
 
 /// Whether a comparison holds, 1 or 0.
-fn holds<T: PartialOrd>(direction: Direction, a: T, b: T) -> u8 {
+pub(super) fn holds<T: PartialOrd>(direction: Direction, a: T, b: T) -> u8 {
     u8::from(match direction {
         Direction::Eq => a == b,
         Direction::Ne => a != b,
@@ -294,7 +294,7 @@ fn compare(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
 }
 
 /// A number whose order is the total one: −NaN, −∞ … −0, 0 … ∞, NaN.
-fn total(value: f32) -> i32 {
+pub(super) fn total(value: f32) -> i32 {
     let bits = value.to_bits().cast_signed();
     bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed()
 }

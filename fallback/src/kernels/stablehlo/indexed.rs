@@ -2,7 +2,7 @@
 
 use tflite_wgpu_model::{BuiltinOperator, Op};
 
-use super::region::{Region, put, scalar};
+use super::region::{Region, put};
 use super::{axes, indices, out_shape};
 use crate::kernels::checks::{sizes, wrong_operator};
 use crate::kernels::elements::{Axis, copy, copy_all, strides};
@@ -87,7 +87,7 @@ fn scatter(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     let inserted = axes("inserted_window_dims", &options.inserted_window_dims, shape.len())?;
     let map = axes("scatter_dims_to_operand_dims", &options.scatter_dims_to_operand_dims, shape.len())?;
     let vectors = IndexVectors::new(ctx, 1, options.index_vector_dim, map.len())?;
-    let region = Region::new(ctx, options.update_computation_subgraph_index)?;
+    let mut region = Region::new(ctx, options.update_computation_subgraph_index, 2, 1)?;
     let (batch, kept, steps) = (others(rank, &windows), others(shape.len(), &inserted), strides(shape));
     if kept.len() != windows.len() {
         return Err(refuse("update_window_dims", windows.len(), kept.len().to_string()));
@@ -104,9 +104,10 @@ fn scatter(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         let inside = |(&i, &size): (&i64, &usize)| usize::try_from(i).ok().filter(|&i| i < size);
         let Some(place) = place.iter().zip(shape).map(inside).collect::<Option<Vec<_>>>() else { continue };
         let to = place.iter().zip(&steps).map(|(i, step)| i * step).sum();
-        let before = scalar(ctx.output_value(0)?, to)?;
-        let after = region.apply(&[&before, &scalar(updates, element)?], 1)?;
-        put(ctx.output_value(0)?, to, &after[0])?;
+        region.give(0, ctx.output_value(0)?, to)?;
+        region.give(1, updates, element)?;
+        region.run()?;
+        put(ctx.output_value(0)?, to, region.result(0)?)?;
     }
     Ok(())
 }

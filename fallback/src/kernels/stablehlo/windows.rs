@@ -25,7 +25,7 @@ fn reduce(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     }
     let shape = ctx.shape(0)?;
     let reduced = axes("dimensions", &options.dimensions, shape.len())?;
-    let region = Region::new(ctx, options.body_subgraph_index)?;
+    let mut region = Region::new(ctx, options.body_subgraph_index, 2 * count, count)?;
     let target = out_shape(ctx, 0)?;
     let steps = strides(&target);
     for i in 0..count {
@@ -39,16 +39,13 @@ fn reduce(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         indices(element, shape, &mut at);
         let kept = at.iter().enumerate().filter(|(d, _)| !reduced.contains(d)).map(|(_, i)| i);
         let to: usize = kept.zip(&steps).map(|(i, step)| i * step).sum();
-        let mut scalars = Vec::with_capacity(2 * count);
         for i in 0..count {
-            scalars.push(scalar(ctx.output_value(i)?, to)?);
+            region.give(i, ctx.output_value(i)?, to)?;
+            region.give(count + i, ctx.input(i)?, element)?;
         }
+        region.run()?;
         for i in 0..count {
-            scalars.push(scalar(ctx.input(i)?, element)?);
-        }
-        let results = region.apply(&scalars.iter().collect::<Vec<_>>(), count)?;
-        for (i, result) in results.iter().enumerate() {
-            put(ctx.output_value(i)?, to, result)?;
+            put(ctx.output_value(i)?, to, region.result(i)?)?;
         }
     }
     Ok(())
@@ -125,7 +122,7 @@ fn reduce_window(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         dilations: or_ones("window_dilations", &options.window_dilations)?,
         low,
     };
-    let region = Region::new(ctx, options.body_subgraph_index)?;
+    let mut region = Region::new(ctx, options.body_subgraph_index, 2, 1)?;
     let (input, start) = (ctx.input(0)?, scalar(ctx.input(1)?, 0)?);
     let target = out_shape(ctx, 0)?;
     let mut cell = vec![0; rank];
@@ -134,7 +131,10 @@ fn reduce_window(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         let mut gathered = start.clone();
         windows.visit(&cell, |from| {
             // Padding would have the start value, which changes nothing.
-            gathered = region.apply(&[&gathered, &scalar(input, from)?], 1)?.swap_remove(0);
+            region.give(0, &gathered, 0)?;
+            region.give(1, input, from)?;
+            region.run()?;
+            gathered.clone_from(region.result(0)?);
             Ok(())
         })?;
         put(ctx.output_value(0)?, to, &gathered)?;
