@@ -1,8 +1,10 @@
 //! Matrices whose columns are packed once, for products with rows of floats.
 
+use std::cell::RefCell;
+
 use crate::{
     kernels::support::Clamp,
-    simd::{Level, Lines, Panel, Product, Rows, panel_vectors},
+    simd::{Level, Lines, Panel, Product, Rows, Simd, Vectorised, panel_vectors},
 };
 
 /// Floats of the rows that should stay in a core's cache while all panels pass by.
@@ -17,9 +19,46 @@ pub(crate) struct Packed {
     columns: usize,
     /// Vectors of a panel; the last one may have fewer.
     vectors: usize,
-    weights: Lines,
+    weights: Weights,
     /// What sums start with: the bias.
     starts: Lines,
+}
+
+/// Packed columns.
+enum Weights {
+    Floats(Lines),
+    /// A quarter of the memory; a panel is made floats before the products that it takes part in.
+    Bytes {
+        bytes: Vec<i8>,
+        /// Of each column.
+        scales: Lines,
+    },
+}
+
+thread_local! {
+    /// The panel of floats that a thread works with.
+    static PANEL: RefCell<Lines> = RefCell::default();
+}
+
+/// `floats[k * width + c] = bytes[k * width + c] * scales[c]`, `width` of them in `scales`.
+struct Widen<'a, 'b> {
+    bytes: &'a [i8],
+    scales: &'a [f32],
+    floats: &'b mut [f32],
+}
+
+impl Vectorised for Widen<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let width = self.scales.len();
+        for (floats, bytes) in self.floats.chunks_exact_mut(width).zip(self.bytes.chunks_exact(width)) {
+            for ((float, &byte), &scale) in floats.iter_mut().zip(bytes).zip(self.scales) {
+                *float = f32::from(byte) * scale;
+            }
+        }
+    }
 }
 
 impl Packed {
@@ -38,22 +77,48 @@ impl Packed {
         packed
     }
 
+    /// As [`Packed::new`], of rows of bytes that have a scale each.
+    pub(crate) fn of_bytes(level: Level, depth: usize, (rows, scales): (&[i8], &[f32]), bias: Option<&[f32]>) -> Self {
+        let mut packed = Self::empty(level, 0, scales.len());
+        let padded = scales.len().div_ceil(level.lanes()) * level.lanes();
+        let mut bytes = vec![0; padded * depth];
+        for (first, width) in packed.panels() {
+            let panel = &mut bytes[first * depth..][..width * depth];
+            for (c, row) in rows.chunks_exact(depth.max(1)).skip(first).take(width).enumerate() {
+                for (k, &value) in row.iter().enumerate() {
+                    panel[k * width + c] = value;
+                }
+            }
+        }
+        let mut lines = Lines::zeros(padded);
+        lines.as_mut_slice()[..scales.len()].copy_from_slice(scales);
+        (packed.depth, packed.weights) = (depth, Weights::Bytes { bytes, scales: lines });
+        packed.start(bias);
+        packed
+    }
+
+    /// First column and width of each panel.
+    fn panels(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let padded = self.columns.div_ceil(self.level.lanes()) * self.level.lanes();
+        let widest = self.column_step();
+        (0..padded).step_by(widest).map(move |first| (first, widest.min(padded - first)))
+    }
+
     /// A matrix of zeros, to be filled.
     pub(crate) fn empty(level: Level, depth: usize, columns: usize) -> Self {
         let padded = columns.div_ceil(level.lanes()) * level.lanes();
         let (weights, starts) = (Lines::zeros(padded * depth), Lines::zeros(padded));
+        let weights = Weights::Floats(weights);
         Self { level, depth, columns, vectors: panel_vectors(level), weights, starts }
     }
 
     /// Calls `fill(panel, first column, width)` for each panel; element `k * width + c` of one is row `k` of column
     /// `first + c`. Columns behind the last must stay zero.
     pub(crate) fn fill(&mut self, mut fill: impl FnMut(&mut [f32], usize, usize)) {
-        let (lanes, depth) = (self.level.lanes(), self.depth);
-        let widest = self.vectors * lanes;
-        let padded = self.columns.div_ceil(lanes) * lanes;
-        let mut rest = self.weights.as_mut_slice();
-        for first in (0..padded).step_by(widest) {
-            let width = widest.min(padded - first);
+        let (depth, panels) = (self.depth, self.panels());
+        let Weights::Floats(weights) = &mut self.weights else { return };
+        let mut rest = weights.as_mut_slice();
+        for (first, width) in panels {
             let (panel, behind) = rest.split_at_mut(width * depth);
             fill(panel, first, width);
             rest = behind;
@@ -117,10 +182,9 @@ impl Packed {
     ) {
         let lanes = self.level.lanes();
         let padded = self.columns.div_ceil(lanes) * lanes;
-        for column in (first..first + count).step_by(self.column_step()) {
-            let width = self.column_step().min(padded - column);
+        let mut multiply = |column: usize, width: usize, weights: &[f32]| {
             let panel = Panel {
-                weights: &self.weights.as_slice()[column * self.depth..][..width * self.depth],
+                weights,
                 start: &self.starts.as_slice()[column..][..width],
                 vectors: width / lanes,
                 columns: width.min(first + count - column),
@@ -129,6 +193,22 @@ impl Packed {
             let product =
                 Product { rows, depth: self.depth, panel, min: clamp.min, max: clamp.max, out, out_stride: stride };
             product.run(self.level);
+        };
+        for column in (first..first + count).step_by(self.column_step()) {
+            let width = self.column_step().min(padded - column);
+            let range = column * self.depth..(column + width) * self.depth;
+            match &self.weights {
+                Weights::Floats(floats) => multiply(column, width, &floats.as_slice()[range]),
+                Weights::Bytes { bytes, scales } => PANEL.with_borrow_mut(|panel| {
+                    if panel.as_slice().len() < range.len() {
+                        *panel = Lines::zeros(range.len());
+                    }
+                    let floats = &mut panel.as_mut_slice()[..range.len()];
+                    let (bytes, scales) = (&bytes[range], &scales.as_slice()[column..column + width]);
+                    self.level.run(Widen { bytes, scales, floats });
+                    multiply(column, width, floats);
+                }),
+            }
         }
     }
 }
@@ -136,4 +216,35 @@ impl Packed {
 /// Rows of `depth` floats that make a block.
 pub(crate) fn block_rows(depth: usize) -> usize {
     (BLOCK_FLOATS / depth.max(1) / ROW_STEP).max(1) * ROW_STEP
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A product with every number of columns that panels treat differently.
+    fn product(packed: &Packed, rows: &[f32], count: usize) -> Vec<f32> {
+        let mut out = vec![f32::NAN; count * packed.columns()];
+        let clamp = Clamp { min: f32::NEG_INFINITY, max: f32::INFINITY };
+        packed.multiply(Rows { data: rows, stride: packed.depth(), count }, clamp, &mut out, packed.columns());
+        out
+    }
+
+    #[test]
+    fn bytes_give_the_bits_of_their_floats() {
+        for level in Level::all() {
+            for (columns, depth) in [(1, 1), (7, 5), (16, 8), (65, 33), (130, 12)] {
+                let bytes: Vec<i8> = (0..columns * depth).map(|i| (i * 37 % 255) as u8 as i8).collect();
+                let scales: Vec<f32> = (0..columns).map(|c| 0.01 + c as f32 * 0.003).collect();
+                let bias: Vec<f32> = (0..columns).map(|c| c as f32).collect();
+                let floats: Vec<f32> =
+                    bytes.iter().enumerate().map(|(i, &byte)| f32::from(byte) * scales[i / depth]).collect();
+                let rows: Vec<f32> = (0..7 * depth).map(|i| (i % 11) as f32 - 5.0).collect();
+                let expected = product(&Packed::new(level, depth, &floats, Some(&bias)), &rows, 7);
+                let found = product(&Packed::of_bytes(level, depth, (&bytes, &scales), Some(&bias)), &rows, 7);
+                assert!(expected.iter().all(|v| v.is_finite()));
+                assert_eq!(expected, found, "{columns} {depth}");
+            }
+        }
+    }
 }

@@ -277,7 +277,7 @@ mod tests {
     fn bands_share_what_reaches_both() {
         // Two rows of the output for each row of the input, which reaches four.
         let window = |out: usize| {
-            let first = (out + 1) / 2;
+            let first = out.div_ceil(2);
             (first.saturating_sub(1)..(first + 1).min(5)).map(|cell| (cell, 0)).collect::<Vec<_>>()
         };
         let rows: Sources = (0..10).map(window).collect();
