@@ -5,8 +5,8 @@ mod support;
 use support::{Build, Outcome, program, start};
 use tflite_wgpu_fallback::{Error, Model, Value};
 use tflite_wgpu_model::{
-    CallOptions, CustomOptionsFormat, DType, Graph, IfOptions, Op, StablehloCaseOptions, StablehloCompositeOptions,
-    StablehloWhileOptions, TensorId, WhileOptions,
+    Bytes, CallOptions, CustomOptionsFormat, DType, Data, Graph, IfOptions, Op, StablehloCaseOptions,
+    StablehloCompositeOptions, StablehloWhileOptions, TensorId, WhileOptions,
 };
 
 fn bool_value(value: bool) -> Result<Value, Error> {
@@ -194,6 +194,65 @@ fn loops_carry_growing_tensors_and_strings() -> Outcome {
         4 + 4 + 4 + 32 + (1 + 8) * (2 + size_of::<Vec<u8>>()),
         "nothing inner stays"
     );
+    Ok(())
+}
+
+/// A branch of text that goes through a loop: doubled in each of two rounds.
+fn doubling(loop_condition: i32) -> [Graph; 3] {
+    let carried: [(DType, &[usize]); 2] = [(DType::Int32, &[]), (DType::String, &[1])];
+    let mut branch = Build::default();
+    let text = branch.input("text", DType::String, &[1]);
+    let none = branch.constant("none", &Value::i32(&[], &[0]).unwrap_or_else(|_| unreachable!()));
+    let (rounds, doubled) = (branch.computed("rounds", DType::Int32, &[]), branch.computed("d", DType::String, &[1]));
+    branch.node(while_loop(loop_condition, loop_condition + 1), &[none, text], &[rounds, doubled]);
+    let mut body = Build::default();
+    let (j, text) = (body.input("j", DType::Int32, &[]), body.input("text", DType::String, &[1]));
+    let one = body.constant("one", &Value::i32(&[], &[1]).unwrap_or_else(|_| unreachable!()));
+    let (next, twice) = (body.computed("next", DType::Int32, &[]), body.computed("twice", DType::String, &[1]));
+    body.custom("add", &[j, one], &[next]);
+    body.custom("concat", &[text, text], &[twice]);
+    [branch.outputs(&[doubled]), below(2, &carried), body.outputs(&[next, twice])]
+}
+
+#[test]
+fn a_loop_in_a_branch_in_a_loop_carries_strings() -> Outcome {
+    let carried: [(DType, &[usize]); 2] = [(DType::Int32, &[]), (DType::String, &[1])];
+    let mut main = Build::default();
+    let inputs = [main.input("i", DType::Int32, &[]), main.input("text", DType::String, &[1])];
+    let outputs = [main.computed("i'", DType::Int32, &[]), main.computed("text'", DType::String, &[1])];
+    main.node(while_loop(1, 2), &inputs, &outputs);
+    // Its first round doubles the text, the others add an exclamation mark.
+    let mut body = Build::default();
+    let (i, text) = (body.input("i", DType::Int32, &[]), body.input("text", DType::String, &[1]));
+    let one = body.constant("one", &Value::i32(&[], &[1])?);
+    let (first, next) = (body.computed("first", DType::Bool, &[]), body.computed("next", DType::Int32, &[]));
+    let longer = body.computed("longer", DType::String, &[1]);
+    body.custom("less", &[i, one], &[first]);
+    body.node(Op::If(IfOptions { then_subgraph_index: 3, else_subgraph_index: 6 }), &[first, text], &[longer]);
+    body.custom("add", &[i, one], &[next]);
+    let mut marked = Build::default();
+    let text = marked.input("text", DType::String, &[1]);
+    // One string, which begins behind the count and two offsets and has one character.
+    let buffer: Vec<u8> = [1i32, 12, 13].iter().flat_map(|word| word.to_le_bytes()).chain(*b"!").collect();
+    let mark = marked.tensor("mark", DType::String, &[1], Data::Constant(Bytes::from(buffer)));
+    let both = marked.computed("both", DType::String, &[1]);
+    marked.custom("concat", &[text, mark], &[both]);
+    let mut subgraphs = vec![main.outputs(&outputs), below(3, &carried), body.outputs(&[next, longer])];
+    subgraphs.extend(doubling(4));
+    subgraphs.push(marked.outputs(&[both]));
+    let mut interpreter = start(&Model::new(program(subgraphs))?).build()?;
+    for word in ["na", "", "né"] {
+        interpreter.set_input(0, Value::i32(&[], &[0])?)?;
+        interpreter.set_input(1, Value::strings(&[1], vec![word.into()])?)?;
+        interpreter.invoke()?;
+        let expected = [word, word, word, word, "!", "!"].map(|text| text.as_bytes().to_vec());
+        assert_eq!(interpreter.output(1)?, &Value::strings(&[6], expected.to_vec())?);
+        assert_eq!(interpreter.output(0)?, &Value::i32(&[], &[3])?);
+    }
+    // No round: the text stays.
+    interpreter.set_input(0, Value::i32(&[], &[5])?)?;
+    interpreter.invoke()?;
+    assert_eq!(interpreter.output(1)?, &Value::strings(&[1], vec!["né".into()])?);
     Ok(())
 }
 

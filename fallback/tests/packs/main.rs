@@ -11,7 +11,7 @@ mod types;
 use std::{collections::BTreeMap, env, error::Error, fs, io::Read, path::PathBuf};
 
 use serde_json::Value as Json;
-use tflite_wgpu_fallback::{Interpreter, Model, Value, kernels::Hybrid};
+use tflite_wgpu_fallback::{Interpreter, Kernels, Model, Value, kernels::Hybrid};
 use tflite_wgpu_model::{Bytes, Program};
 
 use run::Stop;
@@ -75,7 +75,7 @@ fn packs() -> Result<(), Box<dyn Error>> {
         if chosen.as_ref().is_some_and(|chosen| !chosen.split(',').any(|name| name == op)) {
             continue;
         }
-        let tally = pack(folder.join(format!("{op}.zip")))?;
+        let tally = pack(folder.join(format!("{op}.zip")), Kernels::Fast, 1)?;
         println!(
             "{op}: {} passed, {} failed, {} unsupported",
             tally.passed,
@@ -99,6 +99,34 @@ fn packs() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// One of so many cases of a pack runs on the plain kernels too; `PLAIN=1` takes all.
+const PLAIN_STEP: usize = 8;
+
+/// Fast kernels fall back to plain ones, so that a case that passes may have asked neither of them for all it has.
+#[test]
+fn packs_on_the_plain_kernels() -> Result<(), Box<dyn Error>> {
+    let Some(folder) = folder() else { return Ok(()) };
+    let step = env::var("PLAIN").ok().and_then(|step| step.parse().ok()).unwrap_or(PLAIN_STEP).max(1);
+    let chosen = env::var("PACKS").ok();
+    let (mut problems, mut passed) = (Vec::new(), 0);
+    for (op, floor) in read_floors()? {
+        if chosen.as_ref().is_some_and(|chosen| !chosen.split(',').any(|name| name == op)) {
+            continue;
+        }
+        let path = folder.join(format!("{op}.zip"));
+        let cases = cases(&mut Archive::new(fs::File::open(&path)?)?)?.len();
+        let tally = pack(path, Kernels::Plain, step)?;
+        let missing = tally.failed.len() + tally.unsupported.len();
+        problems.extend(tally.failed.into_iter().chain(tally.unsupported).map(|line| format!("{op}: {line}")));
+        assert!(tally.passed + missing == cases.div_ceil(step) && floor <= cases, "{op}: {cases} cases");
+        passed += tally.passed;
+    }
+    println!("{passed} cases passed on the plain kernels");
+    assert!(passed > 0, "no case ran");
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    Ok(())
+}
+
 const FLOORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/packs/floors.txt");
 
 /// Packs and how many of their cases pass at least.
@@ -111,13 +139,22 @@ fn read_floors() -> Result<Vec<(String, usize)>, Box<dyn Error>> {
     text.lines().map(line).collect()
 }
 
-fn pack(path: PathBuf) -> Result<Tally, Box<dyn Error>> {
+/// The descriptions of a pack's cases.
+fn cases(archive: &mut Archive) -> Result<Vec<Json>, Box<dyn Error>> {
+    let mut head: Json = serde_json::from_slice(&file(archive, "cases.json")?)?;
+    match head["cases"].take() {
+        Json::Array(cases) => Ok(cases),
+        _ => Err("no cases".into()),
+    }
+}
+
+/// Runs every so many cases of a pack, the first one included.
+fn pack(path: PathBuf, kernels: Kernels, step: usize) -> Result<Tally, Box<dyn Error>> {
     let mut archive = Archive::new(fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?)?;
-    let head: Json = serde_json::from_slice(&file(&mut archive, "cases.json")?)?;
     let mut tally = Tally::default();
-    for case in head["cases"].as_array().ok_or("no cases")? {
+    for case in cases(&mut archive)?.iter().step_by(step) {
         let name = case["name"].as_str().ok_or("case without a name")?;
-        match run_case(&mut archive, case, name) {
+        match run_case(&mut archive, case, name, kernels) {
             Ok(()) => tally.passed += 1,
             Err(Stop::Failed(why)) => tally.failed.push(format!("{name}: {why}")),
             Err(Stop::Unsupported(why)) => tally.unsupported.push(format!("{name}: {why}")),
@@ -126,16 +163,16 @@ fn pack(path: PathBuf) -> Result<Tally, Box<dyn Error>> {
     Ok(tally)
 }
 
-fn run_case(archive: &mut Archive, case: &Json, name: &str) -> Result<(), Stop> {
+fn run_case(archive: &mut Archive, case: &Json, name: &str, kernels: Kernels) -> Result<(), Stop> {
     let failed = |error: Box<dyn Error>| Stop::Failed(error.to_string());
     let model = file(archive, &format!("{name}/model.tflite")).map_err(failed)?;
     let program = Program::read(Bytes::from(model)).map_err(|error| Stop::Failed(error.to_string()))?;
     let model = Model::new(program)?;
     let class = case["tol"].as_str().unwrap_or_default();
-    run_steps(archive, case, name, Interpreter::builder(&model).build()?, class)?;
+    run_steps(archive, case, name, Interpreter::builder(&model).kernels(kernels).build()?, class)?;
     if class == "hybrid" {
         let own = case["truth"] == "ref" && case["ops"].as_array().is_some_and(|ops| ops.iter().all(is_rounded));
-        let interpreter = Interpreter::builder(&model).hybrid(Hybrid::Tflite).build()?;
+        let interpreter = Interpreter::builder(&model).kernels(kernels).hybrid(Hybrid::Tflite).build()?;
         run_steps(archive, case, name, interpreter, if own { "loose" } else { class })?;
     }
     Ok(())
