@@ -54,7 +54,7 @@ pub fn read(path: &Path, dtype: Option<DType>) -> io::Result<Value> {
 /// As [`read`].
 pub fn read_from(mut reader: impl Read, dtype: Option<DType>) -> io::Result<Value> {
     let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
-    let header = npyz::NpyHeader::from_reader(&mut reader)?;
+    let header = npyz::NpyHeader::from_reader(&mut header_bytes(&mut reader)?.as_slice())?;
     if header.order() != npyz::Order::C {
         return Err(invalid("is in Fortran order, expected C order".into()));
     }
@@ -71,6 +71,35 @@ pub fn read_from(mut reader: impl Read, dtype: Option<DType>) -> io::Result<Valu
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes)?;
     Value::from_bytes(dtype, &shape, &bytes).map_err(|error| invalid(error.to_string()))
+}
+
+/// A header beyond this is taken for a damaged file.
+const MAX_HEADER: usize = 64 << 10;
+/// Brackets within brackets that a header of plain types has, and a few more; its parser goes as deep as they do.
+const MAX_DEPTH: usize = 8;
+
+/// The bytes of a file before its elements, if they are no burden to read.
+fn header_bytes(reader: &mut impl Read) -> io::Result<Vec<u8>> {
+    let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
+    let mut bytes = vec![0; 10];
+    reader.read_exact(&mut bytes)?;
+    // Magic, version, then the header's length in 2 bytes, from version 2 on in 4.
+    if bytes[6] > 1 {
+        bytes.resize(12, 0);
+        reader.read_exact(&mut bytes[10..])?;
+    }
+    let length = bytes[8..].iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
+    if length > MAX_HEADER {
+        return Err(invalid(format!("has a header of {length} bytes, expected at most {MAX_HEADER}")));
+    }
+    let start = bytes.len();
+    bytes.resize(start + length, 0);
+    reader.read_exact(&mut bytes[start..])?;
+    let opened = bytes[start..].iter().filter(|byte| b"([{".contains(byte)).count();
+    if opened > MAX_DEPTH {
+        return Err(invalid(format!("has a header of {opened} brackets, expected a plain type and shape")));
+    }
+    Ok(bytes)
 }
 
 /// Writes a `.npy` file (version 1.0, C order); on an error nothing is left behind.
@@ -138,6 +167,13 @@ mod tests {
             assert_eq!(read_from(bytes.as_slice(), None)?, value);
             assert!(read_from(&bytes[..bytes.len() - 1], None).is_err());
         }
+        // Neither a long nor a deep header is read.
+        let long = [b"\x93NUMPY\x02\x00".as_slice(), &[0, 0, 0, 0x80]].concat();
+        assert!(
+            read_from(long.as_slice(), None).is_err_and(|error| error.to_string().contains("a header of 2147483648"))
+        );
+        let deep = [b"\x93NUMPY\x01\x00\xe0\x2e".as_slice(), &[b'['; 12_000]].concat();
+        assert!(read_from(deep.as_slice(), None).is_err_and(|error| error.to_string().contains("12000 brackets")));
         let int4 = Value::from_slice(DType::Int4, &[2], &[-8i8, 7])?;
         assert_eq!(read_from(encode(&int4)?.as_slice(), Some(DType::Int4))?, int4);
         assert!(encode(&Value::strings(&[1], vec![vec![]])?).is_err());
