@@ -1,11 +1,9 @@
 //! TOPK_V2: the largest elements of each row, falling, and where they were.
 
-use std::cmp::Ordering;
-
 use tflite_wgpu_model::{BuiltinOperator, DType};
 
 use super::checks::{shape_output, size};
-use super::support::{no_type, refuse};
+use super::support::{larger_first, no_type, refuse};
 use super::{Element, EvalCtx, KernelError, Row};
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::TopkV2, eval }];
@@ -38,7 +36,7 @@ fn of<T: Element + PartialOrd>(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError>
     for row in input.chunks_exact(length.max(1)) {
         let mut order: Vec<usize> = (0..length).collect();
         // The sort is stable: of equal elements the first comes first.
-        order.sort_by(|&a, &b| row[b].partial_cmp(&row[a]).unwrap_or(Ordering::Equal));
+        order.sort_by(|&a, &b| larger_first(&row[a], &row[b]));
         values.extend(order[..k].iter().map(|&i| row[i]));
         positions.extend_from_slice(&order[..k]);
     }
@@ -75,6 +73,18 @@ mod tests {
         let outputs = top(2)?;
         assert_eq!(outputs, [f32s(&[2, 2], &[3.0, 3.0, 5.0, 0.0]), i32s(&[2, 2], &[1, 2, 3, 0])]);
         assert!(top(5).is_err() && top(-1).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_number_comes_last() -> Result<(), KernelError> {
+        let row: Vec<f32> = (0..100).map(|i| if i % 3 == 1 { f32::NAN } else { (i * 37 % 100) as f32 }).collect();
+        let inputs = [Some((f32s(&[100], &row), None)), Some((i32s(&[], &[100]), None))];
+        let outputs = [Output(DType::Float32, &[], None), Output(DType::Int32, &[], None)];
+        let found = run_quantised(Op::TopkV2, &inputs, &outputs)?;
+        let values = found[0].as_slice::<f32>().unwrap_or_default();
+        let numbers = row.iter().filter(|value| !value.is_nan()).count();
+        assert!(values[..numbers].is_sorted_by(|a, b| a >= b) && values[numbers..].iter().all(|value| value.is_nan()));
         Ok(())
     }
 }

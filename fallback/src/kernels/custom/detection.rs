@@ -3,7 +3,7 @@
 use tflite_wgpu_model::DType;
 
 use super::{Options, map};
-use crate::kernels::support::{check_len, dims, float_weights, refuse};
+use crate::kernels::support::{check_len, dims, float_weights, larger_first, refuse};
 use crate::kernels::{EvalCtx, KernelError};
 
 /// Corners: y and x of the first, y and x of the second.
@@ -45,13 +45,7 @@ struct Detection {
 
 pub(super) fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     let settings = Settings::read(&map(ctx)?)?;
-    let [batch, count, coordinates] = dims(ctx.shape(0)?, "input 0")?;
-    let [_, rows, columns] = dims(ctx.shape(1)?, "input 1")?;
-    if batch != 1 || coordinates < 4 || rows != count || columns < settings.classes {
-        let found = format!("{:?} and {:?}", ctx.shape(0)?, ctx.shape(1)?);
-        let expected = format!("[1, boxes, 4 or more] and [1, boxes, {} or more]", settings.classes);
-        return Err(refuse("shapes of inputs 0 and 1", found, expected));
-    }
+    let [count, coordinates, columns] = sizes(ctx.shape(0)?, ctx.shape(1)?, settings.classes)?;
     let (encoded, anchors) = (real(ctx, 0)?, real(ctx, 2)?);
     check_len(&anchors, count * 4, "input 2")?;
     let boxes: Vec<Corners> = encoded
@@ -69,6 +63,18 @@ pub(super) fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         false => across_classes(&settings, &boxes, &scores),
     };
     write(ctx, &settings, &detections)
+}
+
+/// Boxes, numbers of each, and scores of each.
+fn sizes(boxes: &[usize], scores: &[usize], classes: usize) -> Result<[usize; 3], KernelError> {
+    let [batch, count, coordinates] = dims(boxes, "input 0")?;
+    let [scores_batch, rows, columns] = dims(scores, "input 1")?;
+    if (batch, scores_batch) != (1, 1) || coordinates < 4 || rows != count || columns < classes {
+        let found = format!("{boxes:?} and {scores:?}");
+        let expected = format!("[1, boxes, 4 or more] and [1, boxes, {classes} or more]");
+        return Err(refuse("shapes of inputs 0 and 1", found, expected));
+    }
+    Ok([count, coordinates, columns])
 }
 
 /// Elements of a FLOAT32 or quantised input.
@@ -109,7 +115,7 @@ fn overlap(a: &Corners, b: &Corners) -> f32 {
 /// Indices by falling values; equal ones keep their order.
 fn falling(values: &[f32], indices: impl Iterator<Item = usize>) -> Vec<usize> {
     let mut order: Vec<usize> = indices.collect();
-    order.sort_by(|&a, &b| values[b].partial_cmp(&values[a]).unwrap_or(std::cmp::Ordering::Equal));
+    order.sort_by(|&a, &b| larger_first(&values[a], &values[b]));
     order
 }
 
@@ -148,7 +154,7 @@ fn per_class(settings: &Settings, boxes: &[Corners], scores: &[Vec<f32>]) -> Vec
         let own: Vec<f32> = scores.iter().map(|row| row[class]).collect();
         let selected = suppress(settings, boxes, &own, settings.detections_per_class);
         all.extend(selected.into_iter().map(|i| Detection { corners: boxes[i], class, score: own[i] }));
-        all.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(std::cmp::Ordering::Equal));
+        all.sort_by(|a, b| larger_first(&a.score, &b.score));
         all.truncate(settings.max_detections);
     }
     all
@@ -170,4 +176,20 @@ fn write(ctx: &mut EvalCtx<'_>, settings: &Settings, detections: &[Detection]) -
     let boxes = if settings.regular { 1 } else { settings.classes_per_detection.min(settings.classes).max(1) };
     ctx.output::<f32>(3)?.fill((detections.len() / boxes) as f32);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_of_several_batches_are_refused() {
+        assert_eq!(sizes(&[1, 5, 4], &[1, 5, 3], 2).ok(), Some([5, 4, 3]));
+        for (boxes, scores) in
+            [([1, 5, 4], [2, 5, 3]), ([2, 5, 4], [2, 5, 3]), ([1, 5, 4], [1, 4, 3]), ([1, 5, 3], [1, 5, 3])]
+        {
+            assert!(sizes(&boxes, &scores, 2).is_err(), "{boxes:?} {scores:?}");
+        }
+        assert!(sizes(&[1, 5, 4], &[1, 5, 1], 2).is_err());
+    }
 }

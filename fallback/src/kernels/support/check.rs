@@ -1,5 +1,7 @@
 //! Checks of shapes and types, with errors in the kernels' words.
 
+use std::cmp::Ordering;
+
 use tflite_wgpu_model::infer::InferError;
 
 use crate::kernels::{EvalCtx, KernelError};
@@ -13,6 +15,12 @@ pub(crate) fn refuse(what: impl Into<String>, found: impl ToString, expected: im
 pub(crate) fn mismatch(error: InferError) -> KernelError {
     let what = error.input.map_or_else(|| "shape".to_owned(), |i| format!("input {i}"));
     refuse(what, error.found, error.expected)
+}
+
+/// The order of falling numbers; what is no number comes last, so that it is one of all values, as sorting needs.
+pub(crate) fn larger_first<T: PartialOrd>(a: &T, b: &T) -> Ordering {
+    let is_none = |value: &T| value.partial_cmp(value).is_none();
+    b.partial_cmp(a).unwrap_or_else(|| is_none(a).cmp(&is_none(b)))
 }
 
 /// Checks the number of elements of a tensor, `what` in the error.

@@ -15,7 +15,7 @@ mod window;
 
 pub(crate) use activation::{Clamp, float_clamp};
 pub(crate) use broadcast::{Dim, collapse, map, zip, zip_into};
-pub(crate) use check::{check_len, dims, expect_shape, mismatch, no_type, refuse};
+pub(crate) use check::{check_len, dims, expect_shape, larger_first, mismatch, no_type, refuse};
 pub use dequant::float_elements;
 pub(crate) use dequant::float_weights;
 pub(crate) use hybrid::{HybridRounding, Rounding, Runs, activations, scale_count};
