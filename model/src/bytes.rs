@@ -21,6 +21,7 @@ enum Owner {
 }
 
 /// What a system maps around a page of a file that is read, as Linux does by default.
+#[cfg(unix)]
 const AROUND: usize = 64 << 10;
 
 impl Bytes {
@@ -119,7 +120,7 @@ impl fmt::Debug for Bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::{AROUND, Bytes};
+    use super::Bytes;
 
     /// Kibibytes of files that this process has mapped and in memory, where the system tells.
     #[cfg(target_os = "linux")]
@@ -132,6 +133,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn released_bytes_take_no_memory_and_come_back() -> std::io::Result<()> {
+        use super::AROUND;
         let path = std::env::temp_dir().join(format!("tflite-wgpu-released-{}", std::process::id()));
         let content: Vec<u8> = (0..200 * AROUND).map(|i| (i % 251) as u8).collect();
         std::fs::write(&path, &content)?;
