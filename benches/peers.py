@@ -119,8 +119,9 @@ def ncnn(model, values, invokes, half):
     with tempfile.TemporaryDirectory() as folder:
         param, weights = f"{folder}/model.param", f"{folder}/model.bin"
         source, outputs = ncnn_model.convert(model, param, weights)
-        # ncnn does not keep the array that a Mat is made from; channels come first there.
-        value = engine.Mat(np.ascontiguousarray(values[0][0].transpose(2, 0, 1))).clone()
+        # Channels come first there. A Mat does not keep the array that it is made from, so that this one must outlive it.
+        array = np.ascontiguousarray(values[0][0].transpose(2, 0, 1))
+        value = engine.Mat(array).clone()
         before, start = forgotten_peak_mb(), time.perf_counter()
         net = engine.Net()
         net.opt.use_vulkan_compute = True
