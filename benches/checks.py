@@ -44,7 +44,7 @@ class Checks(unittest.TestCase):
     def test_the_best_counts_and_the_first_cold_start(self):
         row = {}
         bench.keep(row, {"first_ms": 50.0, "min_ms": 0.0, "peak_mb": 9.0}, "cold_ms")
-        bench.keep(row, {"first_ms": 40.0, "min_ms": 5.0, "peak_mb": 8.0}, "warm_ms")
+        bench.keep(row, {"first_ms": 40.0, "min_ms": 5.0, "peak_mb": 80.0, "growth_mb": 8.0}, "warm_ms")
         bench.keep(row, {"first_ms": 45.0, "min_ms": 4.0, "peak_mb": 8.5}, "warm_ms")
         bench.keep(row, {"first_ms": 10.0, "min_ms": 0.0}, "cold_ms")
         self.assertEqual(row, {"cold_ms": 50.0, "peak_mb": 8.0, "ms": 4.0, "warm_ms": 40.0})
