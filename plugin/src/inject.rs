@@ -7,6 +7,7 @@
 
 /// A fault that is due now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(debug_assertions), allow(dead_code, reason = "what is shipped has no faults"))]
 pub enum Fault {
     /// The entry panics.
     Panic,

@@ -48,7 +48,7 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<bool> {
 }
 
 fn build(workspace: &Workspace) -> Result<PathBuf> {
-    process::checked(workspace.cargo().args(["build", "--workspace", "--bin", MAIN_PACKAGE]))?;
+    process::checked(workspace.cargo().args(["build", "--bin", MAIN_PACKAGE]))?;
     Ok(workspace.target_dir.join("debug").join(format!("{MAIN_PACKAGE}{EXE_SUFFIX}")))
 }
 
