@@ -197,6 +197,8 @@ def main():
             measure(model, args, pathlib.Path(folder), results.setdefault(pathlib.Path(model).stem, {}))
         if args.results:
             args.results.write_text(json.dumps(results, indent=1))
+    if not results:
+        sys.exit("there are no figures: no model was given, and no earlier run has left any")
     print(table(results))
     if args.update:
         update(args.update, args.table, table(results))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Checks of what the bench scripts conclude: `python -m unittest benches/checks.py` (`cargo xtask bench` runs them first)."""
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -57,6 +58,15 @@ class Checks(unittest.TestCase):
             self.assertEqual(document.read_text(), "a\n<!-- gpu x: begin -->\nnew\n<!-- gpu x: end -->\nb\n")
             with self.assertRaises(SystemExit):
                 bench.update(document, "y", "new\n")
+
+    def test_without_figures_no_document_is_touched(self):
+        script = pathlib.Path(bench.__file__)
+        with tempfile.TemporaryDirectory() as folder:
+            document = pathlib.Path(folder) / "d.md"
+            document.write_text("<!-- gpu lavapipe: begin -->\nold\n<!-- gpu lavapipe: end -->\n")
+            done = subprocess.run([sys.executable, script, "--rounds", "0", "--update", document], capture_output=True)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("old", document.read_text())
 
     def test_the_plot_has_a_bar_per_engine(self):
         text = ratio_plot.svg(RESULTS, "here & there")
