@@ -120,6 +120,9 @@ impl GpuDelegate {
 
     fn with_parts(device: Option<Arc<GpuDevice>>, options: DelegateOptions) -> Self {
         let adapter = device.as_ref().map(|device| device.summary.clone());
+        let asked = options.precision;
+        let precision = device.as_ref().map_or(asked, |device| device.tuning.precision(asked));
+        let options = DelegateOptions { precision, ..options };
         Self {
             report: Arc::new(Mutex::new(Report { adapter, ..Report::default() })),
             device,

@@ -29,6 +29,7 @@ pub struct Preview {
 
 /// Plans all partitions of a model for a class of adapters; the options' `device` and `adapter` are not looked at.
 pub fn preview(model: &Model, options: &DelegateOptions, tuning: &Tuning) -> Vec<Preview> {
+    let options = &DelegateOptions { precision: tuning.precision(options.precision), ..options.clone() };
     let mut previews = Vec::new();
     for (i, graph) in model.program().subgraphs.iter().enumerate() {
         let subgraph = SubgraphId::from_index(i);

@@ -1,6 +1,9 @@
 //! Adapter classes and the one table of their choices (tiles, workgroups, strips, rounding).
 
-use crate::kernels::{Dialect, F16Form, Rounding};
+use crate::{
+    kernels::{Dialect, F16Form, Rounding},
+    options::Precision,
+};
 
 /// What kind of adapter shaders are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -178,6 +181,14 @@ impl Tuning {
         self
     }
 
+    /// The precision that is meant: `auto` is f32 where halves are slower (docs/decisions.md).
+    pub fn precision(&self, asked: Precision) -> Precision {
+        match asked {
+            Precision::Auto if self.class == AdapterClass::SwiftShader => Precision::F32,
+            asked => asked,
+        }
+    }
+
     /// Whether the driver compiles a kernel at its first dispatch, and keeps the code for other devices.
     pub fn compiles_at_first_use(&self) -> bool {
         self.class == AdapterClass::Lavapipe
@@ -186,5 +197,18 @@ impl Tuning {
     /// Invocations per workgroup of kernels that walk along a row each: few where workgroups are what threads share.
     pub fn row_workgroup(&self) -> usize {
         if self.class.is_software() { 8 } else { self.linear_workgroup }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_f32_where_halves_are_slower() {
+        let of = |class, asked| Tuning::of(class, false, true).precision(asked);
+        assert_eq!(of(AdapterClass::SwiftShader, Precision::Auto), Precision::F32);
+        assert_eq!(of(AdapterClass::SwiftShader, Precision::F16), Precision::F16);
+        assert_eq!(of(AdapterClass::Lavapipe, Precision::Auto), Precision::Auto);
     }
 }
