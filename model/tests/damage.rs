@@ -53,11 +53,14 @@ fn files() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     Ok(files)
 }
 
+/// What no file may take to read, on however busy a machine: it would be a hang.
+const HANG: Duration = Duration::from_secs(60);
+
 /// Reads a damaged file and judges what comes back.
 fn check(what: &str, bytes: Vec<u8>) -> bool {
     let (len, start) = (bytes.len(), Instant::now());
     let read = Program::read(Bytes::from(bytes));
-    assert!(start.elapsed() < Duration::from_secs(2), "{what}: {:?}", start.elapsed());
+    assert!(start.elapsed() < HANG, "{what}: {:?}", start.elapsed());
     match read {
         Err(error) => {
             let message = error.to_string();
