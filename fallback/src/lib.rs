@@ -17,6 +17,7 @@ mod propagate;
 mod routine;
 mod schedule;
 mod simd;
+mod threads;
 mod value;
 
 pub use custom::{CustomKernel, CustomNode, CustomOperator, CustomOperators};
@@ -31,4 +32,5 @@ pub use memory::MemoryPeak;
 pub use model::{Model, is_interpreted};
 pub use node::{run_node, run_node_of, run_subgraph};
 pub use schedule::{Item, dependencies};
+pub use threads::Threads;
 pub use value::{Element, Value, ValueError};

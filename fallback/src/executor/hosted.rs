@@ -18,6 +18,7 @@ use crate::{
     memory::Memory,
     model::Model,
     node::{Kernel, NodeState},
+    threads::Team,
     value::Value,
 };
 
@@ -72,7 +73,6 @@ impl HostedPartitions {
         let executor = Executor {
             model: model.clone(),
             options: Options {
-                threads: options.threads.max(1),
                 hybrid: Hybrid::default(),
                 max_loop_iterations: 0,
                 preserve_all_tensors: false,
@@ -86,6 +86,7 @@ impl HostedPartitions {
             partitions: partitions.into(),
             delegated: Some(delegated),
             fallbacks: Vec::new(),
+            team: Team::new(options.threads),
             workspace: Workspace::default(),
             states: vec![graph.nodes.iter().map(|_| NodeState::default()).collect()],
         };
@@ -178,6 +179,7 @@ impl HostedPartitions {
             return Err(self.unknown(partition));
         }
         let model = self.executor.model.clone();
+        let _invoked = self.executor.team.invoke();
         self.with_scope(&model, |executor, scope| block_on(executor.partition(scope, partition))?)
     }
 

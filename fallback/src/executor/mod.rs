@@ -25,6 +25,7 @@ use crate::{
     places::Places,
     propagate::Known,
     schedule::{Item, Step},
+    threads::{Team, Threads},
     value::{Value, ValueError},
 };
 
@@ -38,7 +39,6 @@ pub(crate) type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> +
 /// Limits and switches of an interpreter.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    pub(crate) threads: usize,
     pub(crate) hybrid: Hybrid,
     pub(crate) max_loop_iterations: u64,
     pub(crate) preserve_all_tensors: bool,
@@ -100,6 +100,8 @@ pub(crate) struct Executor {
     pub(crate) partitions: Arc<[Partition]>,
     pub(crate) delegated: Option<Delegated>,
     pub(crate) fallbacks: Vec<Fallback>,
+    /// Threads of the kernels.
+    pub(crate) team: Team,
     /// Working memory of fast kernels, and what is kept of each node of each subgraph.
     pub(crate) workspace: Workspace,
     pub(crate) states: Vec<Vec<NodeState>>,
@@ -247,7 +249,7 @@ impl Executor {
         let env = EvalEnv {
             tensors: &scope.graph.tensors,
             program: Some(model.program()),
-            threads: self.options.threads,
+            threads: Threads::of(&self.team),
             hybrid: self.options.hybrid,
             max_output_bytes: Some(self.memory.available()),
         };

@@ -2,13 +2,11 @@
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
-use super::{FastKernel, Prepare, Ran, Row, Scratch, matrix::Packed, threads::PRODUCTS};
+use super::{FastKernel, Prepare, Ran, Row, Scratch, matrix::Packed};
 use crate::{
-    kernels::{
-        EvalCtx, KernelError,
-        support::{Clamp, for_each_row},
-    },
+    kernels::{EvalCtx, KernelError, support::Clamp},
     simd::{Level, Rows},
+    threads::PRODUCTS,
 };
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::BatchMatmul, prepare }];
@@ -101,15 +99,25 @@ impl FastKernel for BatchMatmul {
         }
         let matrices = kept.packed.iter_mut().zip(right.chunks_exact(depth * columns));
         let mut matrices: Vec<_> = matrices.collect();
-        let work = rows.saturating_mul(columns).saturating_mul(depth) / PRODUCTS;
-        for_each_row(threads, &mut matrices, 1, work, |_, matrices| {
+        // Packing is mostly reading and writing, once for all rows.
+        let pack = threads.split(matrices.len(), 1, depth.saturating_mul(columns).saturating_mul(2));
+        threads.each(pack, &mut matrices, 1, |_, matrices| {
             matrices.iter_mut().for_each(|(packed, right)| self.pack(right, sizes, packed));
         });
         let packed = &kept.packed;
-        for_each_row(threads, out, rows * columns, work, |batch, out| {
-            let Some(packed) = packed.get(if shared { 0 } else { batch }) else { return };
-            let data = &left[batch * rows * depth..];
-            packed.multiply(Rows { data, stride: depth, count: rows }, NO_CLAMP, out, columns);
+        // A part may begin and end within a matrix.
+        let split = threads.split(batches * rows, 1, columns.saturating_mul(depth) / PRODUCTS);
+        threads.each(split, out, columns, |mut first, mut out| {
+            while !out.is_empty() {
+                let (batch, row) = (first / rows, first % rows);
+                let count = (rows - row).min(out.len() / columns);
+                let (own, behind) = out.split_at_mut(count * columns);
+                if let Some(packed) = packed.get(if shared { 0 } else { batch }) {
+                    let rows = Rows { data: &left[first * depth..], stride: depth, count };
+                    packed.multiply(rows, NO_CLAMP, own, columns);
+                }
+                (first, out) = (first + count, behind);
+            }
         });
         Ok(Ran::Done)
     }

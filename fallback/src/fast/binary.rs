@@ -3,10 +3,7 @@
 use BuiltinOperator as B;
 use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, Op, infer};
 
-use super::{
-    FastKernel, Prepare, Ran, Row, Scratch,
-    threads::{for_parts, part_rows},
-};
+use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
     kernels::{
         EvalCtx, KernelError,
@@ -184,14 +181,14 @@ impl FastKernel for Binary {
             self.level.run(Run { function, clamp, a, b, steps, out });
         };
         if outer.is_empty() {
-            let part = part_rows(threads, out.len(), 64, 1);
-            for_parts(threads, out, 1, part, (&mut [], 0), |first, out, _| {
+            let split = threads.split(out.len(), 64, 1);
+            threads.each(split, out, 1, |first, out| {
                 run(&a[first * inner.a..], &b[first * inner.b..], out);
             });
             return Ok(Ran::Done);
         }
-        let part = part_rows(threads, count / inner.size, 1, inner.size);
-        for_parts(threads, out, inner.size, part, (&mut [], 0), |first, out, _| {
+        let split = threads.split(count / inner.size, 1, inner.size);
+        threads.each(split, out, inner.size, |first, out| {
             for (row, out) in (first..).zip(out.chunks_exact_mut(inner.size)) {
                 let (mut rest, mut at_a, mut at_b) = (row, 0, 0);
                 for dim in outer.iter().rev() {

@@ -7,7 +7,6 @@ use super::{
     FastKernel, Prepare, Ran, Row, Scratch,
     matrix::Packed,
     patches::{Patches, Taps},
-    threads::{PRODUCTS, for_parts, part_count, part_rows},
     workspace::is_modest,
 };
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
         support::{Clamp, Window, float_clamp},
     },
     simd::{Level, Rows},
+    threads::{PRODUCTS, Threads},
 };
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::Conv2d, prepare }];
@@ -121,15 +121,15 @@ impl FastKernel for Conv {
         }
         let Some(first) = self.groups.first() else { return Ok(Ran::Refused) };
         let block = first.block_rows();
-        let part = part_rows(threads, cells, geometry.x.output.clamp(1, 24), work);
-        let memory_len = block.min(part.next_multiple_of(24)) * filter;
-        let floats = part_count(cells, part).saturating_mul(memory_len);
+        let split = threads.split(cells, 1, work);
+        let memory_len = block.min(split.part.next_multiple_of(24)) * filter;
+        let floats = split.helpers.saturating_mul(memory_len);
         if !is_modest(floats.saturating_mul(4), (input.len() + out.len() + filter * columns) * 4) {
             return Ok(Ran::Refused);
         }
         let memory = workspace.take::<f32>(floats);
         let (geometry, clamp) = (&*geometry, self.clamp);
-        for_parts(threads, out, columns, part, (memory, memory_len), |first, out, memory| {
+        threads.run(split, out, columns, memory, |first, out, memory| {
             let count = out.len() / columns;
             for from in (0..count).step_by((memory_len / filter).max(1)) {
                 let rows = (memory_len / filter).min(count - from);
@@ -157,14 +157,22 @@ impl FastKernel for Conv {
 }
 
 impl Conv {
-    fn direct(&self, threads: usize, input: &[f32], channels: usize, out: &mut [f32], columns: usize, work: usize) {
+    fn direct(
+        &self,
+        threads: Threads<'_>,
+        input: &[f32],
+        channels: usize,
+        out: &mut [f32],
+        columns: usize,
+        work: usize,
+    ) {
         let cells = out.len() / columns;
         let clamp = self.clamp;
         if let ([packed], 1) = (self.groups.as_slice(), cells) {
             return one_row(threads, packed, input, clamp, out);
         }
-        let part = part_rows(threads, cells, 24, work);
-        for_parts(threads, out, columns, part, (&mut [], 0), |first, out, _| {
+        let split = threads.split(cells, 1, work);
+        threads.each(split, out, columns, |first, out| {
             for (group, packed) in self.groups.iter().enumerate() {
                 let data = &input[first * channels + group * packed.depth()..];
                 let rows = Rows { data, stride: channels, count: out.len() / columns };
@@ -175,9 +183,9 @@ impl Conv {
 }
 
 /// The product with a single row, whose columns are shared by the threads.
-pub(super) fn one_row(threads: usize, packed: &Packed, row: &[f32], clamp: Clamp<f32>, out: &mut [f32]) {
-    let part = part_rows(threads, out.len(), packed.column_step(), packed.depth() / PRODUCTS);
-    for_parts(threads, out, 1, part, (&mut [], 0), |first, out, _| {
+pub(super) fn one_row(threads: Threads<'_>, packed: &Packed, row: &[f32], clamp: Clamp<f32>, out: &mut [f32]) {
+    let split = threads.split(out.len(), packed.column_step(), packed.depth() / PRODUCTS);
+    threads.each(split, out, 1, |first, out| {
         let rows = Rows { data: row, stride: row.len(), count: 1 };
         packed.multiply_columns(rows, clamp, first, out.len(), out, out.len());
     });

@@ -3,11 +3,7 @@
 
 use tflite_wgpu_model::{BuiltinOperator, DType, DepthwiseConv2DOptions, Op};
 
-use super::{
-    FastKernel, Prepare, Ran, Row, Scratch,
-    threads::{for_parts, part_count, part_rows},
-    workspace::is_modest,
-};
+use super::{FastKernel, Prepare, Ran, Row, Scratch, workspace::is_modest};
 use crate::{
     kernels::{
         EvalCtx, KernelError,
@@ -131,10 +127,9 @@ impl FastKernel for Depthwise {
         cells.zip(input).for_each(|(cell, &x)| cell.fill(x));
         let input = if multiplier > 1 { &*memory } else { input };
         let image = shape[1] * shape[2] * channels;
-        let part = part_rows(threads, rows, 1, row_len * taps_y * taps_x / 4);
-        debug_assert!(part_count(rows, part) > 0, "there are rows");
+        let split = threads.split(rows, 1, row_len * taps_y * taps_x / 4);
         let geometry = &*geometry;
-        for_parts(threads, out, row_len, part, (&mut [], 0), |first, out, _| {
+        threads.each(split, out, row_len, |first, out| {
             for (row, out) in (first..).zip(out.chunks_exact_mut(row_len)) {
                 let (batch, out_y) = (row / geometry.y.output, row % geometry.y.output);
                 self.row(geometry, &input[batch * image..][..image], out_y, out);

@@ -2,18 +2,14 @@
 
 use tflite_wgpu_model::{BuiltinOperator, DType, FullyConnectedOptionsWeightsFormat, Op};
 
-use super::{
-    FastKernel, Prepare, Ran, Row, Scratch,
-    conv::one_row,
-    matrix::Packed,
-    threads::{PRODUCTS, for_parts, part_rows},
-};
+use super::{FastKernel, Prepare, Ran, Row, Scratch, conv::one_row, matrix::Packed};
 use crate::{
     kernels::{
         EvalCtx, KernelError,
         support::{Clamp, float_clamp},
     },
     simd::{Level, Rows},
+    threads::PRODUCTS,
 };
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::FullyConnected, prepare }];
@@ -62,8 +58,8 @@ impl FastKernel for FullyConnected {
             one_row(threads, &self.weights, input, self.clamp, out);
             return Ok(Ran::Done);
         }
-        let part = part_rows(threads, rows, 24, units.saturating_mul(depth) / PRODUCTS);
-        for_parts(threads, out, units, part, (&mut [], 0), |first, out, _| {
+        let split = threads.split(rows, 1, units.saturating_mul(depth) / PRODUCTS);
+        threads.each(split, out, units, |first, out| {
             let rows = Rows { data: &input[first * depth..], stride: depth, count: out.len() / units };
             self.weights.multiply(rows, self.clamp, out, units);
         });

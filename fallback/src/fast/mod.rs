@@ -17,7 +17,6 @@ mod patches;
 mod pool;
 mod reduce;
 mod softmax;
-mod threads;
 mod transpose_conv;
 mod unary;
 mod workspace;

@@ -2,10 +2,7 @@
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Op, Pool2DOptions};
 
-use super::{
-    FastKernel, Prepare, Ran, Row, Scratch,
-    threads::{for_parts, part_rows},
-};
+use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
     kernels::{
         EvalCtx, KernelError,
@@ -115,8 +112,8 @@ impl FastKernel for Pool {
             return Ok(Ran::Refused);
         }
         let geometry = &*geometry;
-        let part = part_rows(threads, rows, 1, row_len * taps[0] * taps[1] / 4);
-        for_parts(threads, out, row_len, part, (&mut [], 0), |first, out, _| {
+        let split = threads.split(rows, 1, row_len * taps[0] * taps[1] / 4);
+        threads.each(split, out, row_len, |first, out| {
             for (row, out) in (first..).zip(out.chunks_exact_mut(row_len)) {
                 let (batch, out_y) = (row / geometry.y.output, row % geometry.y.output);
                 let (taps, first) = geometry.y.inside(out_y);

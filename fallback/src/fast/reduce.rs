@@ -2,10 +2,7 @@
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Op, infer};
 
-use super::{
-    FastKernel, Prepare, Ran, Row, Scratch,
-    threads::{for_parts, part_rows},
-};
+use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
     kernels::{EvalCtx, KernelError},
     simd::{Level, Simd, Vectorised},
@@ -108,16 +105,16 @@ impl FastKernel for Reduce {
         }
         let factor = if self.mean { 1.0 / reduced as f32 } else { 1.0 };
         if inner == 1 {
-            let part = part_rows(threads, outer, 1, reduced);
-            for_parts(threads, out, 1, part, (&mut [], 0), |first, out, _| {
+            let split = threads.split(outer, 1, reduced);
+            threads.each(split, out, 1, |first, out| {
                 let input = &input[first * reduced..][..out.len() * reduced];
                 self.level.run(Sums { input, reduced, inner, first: 0, factor, out });
             });
             return Ok(Ran::Done);
         }
         for (input, out) in input.chunks_exact(reduced * inner).zip(out.chunks_exact_mut(inner)) {
-            let part = part_rows(threads, inner, 64, reduced);
-            for_parts(threads, out, 1, part, (&mut [], 0), |first, out, _| {
+            let split = threads.split(inner, 64, reduced);
+            threads.each(split, out, 1, |first, out| {
                 self.level.run(Sums { input, reduced, inner, first, factor, out });
             });
         }

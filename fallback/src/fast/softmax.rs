@@ -2,10 +2,7 @@
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
-use super::{
-    FastKernel, Prepare, Ran, Row, Scratch,
-    threads::{for_parts, part_rows},
-};
+use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
     kernels::{EvalCtx, KernelError},
     simd::{Level, Simd, Vectorised, functions},
@@ -82,8 +79,8 @@ impl FastKernel for Softmax {
         if input.len() != out.len() || depth == 0 {
             return Ok(Ran::Refused);
         }
-        let part = part_rows(threads, out.len() / depth, 1, depth * 2);
-        for_parts(threads, out, depth, part, (&mut [], 0), |first, out, _| {
+        let split = threads.split(out.len() / depth, 1, depth * 2);
+        threads.each(split, out, depth, |first, out| {
             let input = &input[first * depth..][..out.len()];
             self.level.run(Rows { beta: self.beta, depth, input, out });
         });

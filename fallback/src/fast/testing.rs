@@ -11,6 +11,7 @@ use crate::{
     memory::MemoryError,
     node::{Evaluation, NodeState, run_node},
     simd::Level,
+    threads::{Team, Threads},
     value::Value,
 };
 
@@ -78,7 +79,8 @@ pub(super) fn model(op: Op, operands: &[Operand], outputs: &[&[usize]]) -> Resul
     Ok(Model::new(ModelBuilder::new().subgraph(graph).program())?)
 }
 
-/// Runs the fast kernel at every level with 1, 2 and 3 threads, twice each; all must agree with the plain kernel.
+/// Runs the fast kernel at every level with 1, 2 and 3 threads, twice each; all must agree with the plain kernel, and
+/// those of a level in every bit.
 pub(super) fn check(
     prepare: PrepareAt,
     op: Op,
@@ -96,8 +98,10 @@ pub(super) fn check(
         })
         .collect();
     let expected = run_node(node, &graph.tensors, &all)?;
-    for (level, threads) in Level::all().into_iter().flat_map(|level| [1, 2, 3].map(|threads| (level, threads))) {
-        let tensors = &graph.tensors;
+    let teams = [1, 2, 3].map(Team::new);
+    let mut bits: Vec<Vec<u8>> = Vec::new();
+    for (level, team) in Level::all().into_iter().flat_map(|level| teams.iter().map(move |team| (level, team))) {
+        let (tensors, _invoked) = (&graph.tensors, team.invoke());
         let given = Prepare { model: &model, subgraph: SubgraphId(0), node, tensors, hybrid: Hybrid::Float };
         let kernel = prepare(level, &given).ok_or("the node was refused")?;
         let inputs: Vec<_> = all.iter().enumerate().map(|(i, v)| v.filter(|_| kernel.holds(i).is_none())).collect();
@@ -115,16 +119,21 @@ pub(super) fn check(
                 id: Some(NodeId(0)),
                 node,
                 inputs: &inputs,
-                env: EvalEnv { tensors, threads, ..EvalEnv::default() },
+                env: EvalEnv { tensors, threads: Threads::of(team), ..EvalEnv::default() },
                 memory: &mut Vec::new(),
                 state: &mut state,
                 allocate: &mut allocate,
             };
             let found = evaluation.run_fast(kernel.as_ref(), &mut workspace)?.map_err(|_| "the run was refused")?;
+            let found_bits: Vec<Vec<u8>> = found.outputs.iter().map(|value| value.bytes().to_vec()).collect();
+            if team.count() == 1 {
+                bits.clone_from(&found_bits);
+            }
+            assert!(bits == found_bits, "{} threads change bits", team.count());
             for (expected, found) in expected.iter().zip(&found.outputs) {
                 assert_eq!(expected.shape(), found.shape());
                 judge(expected.as_slice()?, found.as_slice()?)
-                    .map_err(|error| format!("{} lanes, {threads} threads: {error}", level.lanes()))?;
+                    .map_err(|error| format!("{} lanes, {} threads: {error}", level.lanes(), team.count()))?;
             }
         }
     }

@@ -5,18 +5,14 @@ use std::ops::Range;
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Op, TransposeConvOptions, element_count};
 
-use super::{
-    FastKernel, Prepare, Ran, Row, Scratch,
-    matrix::Packed,
-    threads::{PRODUCTS, for_parts, part_rows},
-    workspace::is_modest,
-};
+use super::{FastKernel, Prepare, Ran, Row, Scratch, matrix::Packed, workspace::is_modest};
 use crate::{
     kernels::{
         EvalCtx, KernelError,
         support::{Clamp, Window, float_clamp},
     },
     simd::{Level, Rows, Simd, Vectorised},
+    threads::{PRODUCTS, Threads},
 };
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::TransposeConv, prepare }];
@@ -181,7 +177,7 @@ impl TransposeConv {
     /// One image, band by band; products of rows that the next band needs too are kept.
     fn image(
         &self,
-        threads: usize,
+        threads: Threads<'_>,
         geometry: &Geometry,
         most: usize,
         input: &[f32],
@@ -199,16 +195,16 @@ impl TransposeConv {
                 products.copy_within((start - held.start) * row..(kept - held.start) * row, 0);
             }
             held = start..end;
-            let part = part_rows(threads, (end - kept) * width, 24, columns.saturating_mul(depth) / PRODUCTS);
+            let split = threads.split((end - kept) * width, 1, columns.saturating_mul(depth) / PRODUCTS);
             let new = &mut products[(kept - start) * row..(end - start) * row];
-            for_parts(threads, new, columns, part, (&mut [], 0), |first, out, _| {
+            threads.each(split, new, columns, |first, out| {
                 let data = &input[(kept * width + first) * depth..];
                 self.weights.multiply(Rows { data, stride: depth, count: out.len() / columns }, NO_CLAMP, out, columns);
             });
             let products = &*products;
-            let part = part_rows(threads, band.out.len(), 1, row_len * taps_y * taps_x / 4);
+            let split = threads.split(band.out.len(), 1, row_len * taps_y * taps_x / 4);
             let out = &mut out[band.out.start * row_len..band.out.end * row_len];
-            for_parts(threads, out, row_len, part, (&mut [], 0), |first, out, _| {
+            threads.each(split, out, row_len, |first, out| {
                 let rows = geometry.y.iter().skip(band.out.start + first);
                 for (out, rows) in out.chunks_exact_mut(row_len).zip(rows) {
                     let (columns, taps, bias, clamp) = (&geometry.x, [taps_y, taps_x], &*self.bias, self.clamp);
@@ -242,7 +238,7 @@ impl FastKernel for TransposeConv {
             return Ok(Ran::Refused);
         }
         let row = shape[2].saturating_mul(self.weights.columns());
-        let most = (BAND_FLOATS * threads.max(1) / row.max(1)).clamp(geometry.reach, shape[1].max(geometry.reach));
+        let most = (BAND_FLOATS * threads.count() / row.max(1)).clamp(geometry.reach, shape[1].max(geometry.reach));
         if !is_modest(most.saturating_mul(row).saturating_mul(4), operands) {
             return Ok(Ran::Refused);
         }

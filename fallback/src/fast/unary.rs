@@ -3,10 +3,7 @@
 use BuiltinOperator as B;
 use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
-use super::{
-    FastKernel, Prepare, Ran, Row, Scratch,
-    threads::{for_parts, part_rows},
-};
+use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
     kernels::{EvalCtx, KernelError},
     simd::{Lanewise, Level, Simd, Vectorised, functions},
@@ -144,8 +141,8 @@ impl<L: Lanewise> FastKernel for Unary<L> {
         if input.len() != out.len() {
             return Ok(Ran::Refused);
         }
-        let part = part_rows(threads, out.len(), 64, self.steps);
-        for_parts(threads, out, 1, part, (&mut [], 0), |first, out, _| {
+        let split = threads.split(out.len(), 64, self.steps);
+        threads.each(split, out, 1, |first, out| {
             self.level.run(Map(self.f, &input[first..first + out.len()], out));
         });
         Ok(Ran::Done)

@@ -19,6 +19,7 @@ use crate::{
     model::{Call, Model, callees, is_interpreted},
     node::{Kernel, NodeState, kernel_error},
     schedule::{Item, schedule},
+    threads::Team,
 };
 
 /// Memory that tensors may take by default.
@@ -30,6 +31,7 @@ const MAX_LOOP_ITERATIONS: u64 = 10_000_000;
 pub struct InterpreterBuilder {
     model: Model,
     options: Options,
+    threads: usize,
     memory_limit_bytes: usize,
     delegate: Option<Box<dyn Delegate>>,
 }
@@ -40,20 +42,21 @@ impl InterpreterBuilder {
         Self {
             model: model.clone(),
             options: Options {
-                threads,
                 hybrid: Hybrid::default(),
                 max_loop_iterations: MAX_LOOP_ITERATIONS,
                 preserve_all_tensors: false,
                 kernels: Kernels::default(),
             },
+            threads,
             memory_limit_bytes: usize::try_from(MEMORY_LIMIT_BYTES).unwrap_or(usize::MAX),
             delegate: None,
         }
     }
 
-    /// Threads that a kernel may use; as many as the machine runs at once by default.
+    /// Threads that a kernel may use, the calling one included; as many as the machine runs at once by default. The others
+    /// belong to the interpreter; while an invoke runs they look for work, if each can have a core of its own.
     pub fn threads(mut self, threads: usize) -> Self {
-        self.options.threads = threads.max(1);
+        self.threads = threads.max(1);
         self
     }
 
@@ -140,6 +143,7 @@ impl InterpreterBuilder {
             partitions: partitions.into(),
             delegated,
             fallbacks,
+            team: Team::new(self.threads),
             workspace: Workspace::default(),
             states: program
                 .subgraphs

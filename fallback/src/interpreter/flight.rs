@@ -61,6 +61,7 @@ impl Interpreter {
 
     /// Runs a subgraph without waiting for its results.
     async fn depart(&mut self, subgraph: SubgraphId, inputs: Vec<Content>) -> Result<Vec<Content>, Error> {
+        let _invoked = self.executor.team.invoke();
         let outputs = self.executor.call(subgraph, inputs).await?;
         self.bring_preserved().await?;
         Ok(outputs)

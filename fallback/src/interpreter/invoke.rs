@@ -133,6 +133,7 @@ impl Interpreter {
 
     pub(super) async fn attempt(&mut self, subgraph: SubgraphId, inputs: Vec<Content>) -> Result<Vec<Shared>, Error> {
         self.recycle_outputs(subgraph);
+        let _invoked = self.executor.team.invoke();
         let outputs = self.executor.call(subgraph, inputs).await?;
         self.executor.bring(&outputs).await?;
         self.bring_preserved().await?;

@@ -7,6 +7,7 @@ use super::support::{
     float_weights, for_each_row, mismatch, no_type, output_affine, refuse, scale_count,
 };
 use super::{EvalCtx, KernelError, Row};
+use crate::threads::Threads;
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::BatchMatmul, eval }];
 
@@ -117,7 +118,7 @@ fn integer<T: Stored>(ctx: &mut EvalCtx<'_>, geometry: &Geometry) -> Result<(), 
 
 /// Output = `finish(sum)` of the sums over the depth.
 fn product<S: Sum, T: Send>(
-    threads: usize,
+    threads: Threads<'_>,
     geometry: &Geometry,
     left: &[S::Factor],
     right: &[S::Factor],

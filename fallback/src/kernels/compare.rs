@@ -7,6 +7,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, infer};
 use super::fixed_point::Multiplier;
 use super::support::{expect_shape, mismatch, no_type, zip, zip_into};
 use super::{Element, EvalCtx, KernelError, Row};
+use crate::threads::Threads;
 
 pub(super) const ROWS: &[Row] = &[
     Row { op: B::Equal, eval: |ctx| compare(ctx, Relation::Equal) },
@@ -111,7 +112,9 @@ fn strings(ctx: &mut EvalCtx<'_>, relation: Relation) -> Result<(), KernelError>
     expect_shape(ctx, 0, &shape)?;
     let (a, b): (Vec<&[u8]>, Vec<&[u8]>) =
         (a.iter().map(Vec::as_slice).collect(), b.iter().map(Vec::as_slice).collect());
-    zip_into(1, (&a, a_shape), (&b, b_shape), &shape, ctx.output::<u8>(0)?, |a, b| relation.holds(a, b));
+    zip_into(Threads::default(), (&a, a_shape), (&b, b_shape), &shape, ctx.output::<u8>(0)?, |a, b| {
+        relation.holds(a, b)
+    });
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use super::support::{
     check_len, dims, expect_shape, float_clamp, float_weights, for_each_row, no_type, refuse, scale_count,
 };
 use super::{EvalCtx, KernelError, Row};
+use crate::threads::Threads;
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::Conv2d, eval }];
 
@@ -125,7 +126,7 @@ fn integer<T: Stored>(
 
 /// Output = `finish(channel, sum)` of the sums over filter rows, filter columns and input channels in this order.
 fn convolve<S: Sum, T: Send>(
-    threads: usize,
+    threads: Threads<'_>,
     geometry: &Geometry,
     input: &[S::Factor],
     weights: &[S::Factor],

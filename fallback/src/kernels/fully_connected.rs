@@ -9,6 +9,7 @@ use super::support::{
     dims, float_clamp, float_weights, for_each_row, no_type, refuse,
 };
 use super::{EvalCtx, KernelError, Row};
+use crate::threads::Threads;
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::FullyConnected, eval }];
 
@@ -115,7 +116,7 @@ fn shuffled(ctx: &mut EvalCtx<'_>, activation: ActivationFunctionType, geometry:
 
 /// Output = `finish(unit, sum)` of the sums over the depth.
 fn product<S: Sum, T: Send>(
-    threads: usize,
+    threads: Threads<'_>,
     geometry: &Geometry,
     input: &[S::Factor],
     weights: &[S::Factor],

@@ -67,7 +67,10 @@ pub(crate) use types::{Checker, check_version};
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Node, Op, Program, Quant, Tensor};
 
-use crate::value::{Element, Value, ValueError};
+use crate::{
+    threads::Threads,
+    value::{Element, Value, ValueError},
+};
 
 /// Why a kernel cannot run a node. The interpreter knows the node and adds its index, operator and tensor names.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -142,8 +145,8 @@ pub struct EvalEnv<'a> {
     pub tensors: &'a [Tensor],
     /// The program, for operators that apply a subgraph (STABLEHLO_REDUCE, STABLEHLO_SORT).
     pub program: Option<&'a Program>,
-    /// Threads that a kernel may use; 0 and 1 mean the calling one alone.
-    pub threads: usize,
+    /// Threads that a kernel may use.
+    pub threads: Threads<'a>,
     /// What integer weights beside float activations mean.
     pub hybrid: Hybrid,
     /// Bytes that one output may take; `None` is no limit.

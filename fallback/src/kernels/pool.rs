@@ -6,6 +6,7 @@ use super::support::{
     Stored, Window, dims, expect_shape, float_clamp, for_each_row, no_type, output_affine, refuse, stored_clamp,
 };
 use super::{EvalCtx, KernelError, Row};
+use crate::threads::Threads;
 
 pub(super) const ROWS: &[Row] = &[
     Row { op: BuiltinOperator::AveragePool2d, eval },
@@ -36,7 +37,7 @@ impl Geometry {
     /// then `finish(accumulators, number of cells inside the input, output cell)`.
     fn pool<T: Copy + Send + Sync, A: Copy + Send + Sync>(
         &self,
-        threads: usize,
+        threads: Threads<'_>,
         input: &[T],
         out: &mut [T],
         start: A,

@@ -7,6 +7,7 @@ use super::support::{
     float_clamp, float_weights, for_each_row, no_type, refuse,
 };
 use super::{EvalCtx, KernelError, Row};
+use crate::threads::Threads;
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::TransposeConv, eval }];
 
@@ -103,7 +104,7 @@ fn integer<T: Stored>(
 
 /// Output = `finish(channel, sum)` of the sums over input rows, columns and channels in this order.
 fn convolve<S: Sum, T: Send>(
-    threads: usize,
+    threads: Threads<'_>,
     geometry: &Geometry,
     input: &[S::Factor],
     weights: &[S::Factor],

@@ -2,10 +2,7 @@
 
 use tflite_wgpu_model::{ActivationFunctionType, DType, Op, infer};
 
-use super::{
-    scheme::{byte_affine, finish, is_byte},
-    shares,
-};
+use super::scheme::{byte_affine, finish, is_byte};
 use crate::{
     fast::{FastKernel, Prepare, Ran, Scratch},
     kernels::{
@@ -14,6 +11,7 @@ use crate::{
         support::{Affine, collapse},
     },
     simd::int8::{Addend, Binary, Combine, Finish, Level, Rounding, SUM_BITS, binary},
+    threads::BYTE_PRODUCTS,
 };
 
 /// What an element costs, in multiply-adds of a product.
@@ -75,16 +73,17 @@ impl FastKernel for Function {
         let dims = collapse(a.shape(), b.shape(), &shape);
         let (a, b, out) = (a.bytes(), b.bytes(), output.bytes_mut());
         let Some((inner, outer)) = dims.split_last().filter(|_| !out.is_empty()) else { return Ok(Ran::Done) };
-        let steps = out.len().saturating_mul(STEPS);
         if outer.is_empty() && inner.a == 1 && inner.b == 1 {
-            shares::run(shares::count(threads, out.len(), steps), out, 64, &mut [], |first, out, _| {
+            let split = threads.split(out.len().div_ceil(64), 1, 64 * STEPS / BYTE_PRODUCTS);
+            threads.each(split, out, 64, |first, out| {
                 let at = first * 64;
                 binary(self.level, &self.function, &a[at..at + out.len()], &b[at..at + out.len()], out);
             });
             return Ok(Ran::Done);
         }
         let rows = out.len() / inner.size;
-        shares::run(shares::count(threads, rows, steps), out, inner.size, &mut [], |first, out, _| {
+        let split = threads.split(rows, 1, inner.size.saturating_mul(STEPS) / BYTE_PRODUCTS);
+        threads.each(split, out, inner.size, |first, out| {
             for (row, out) in out.chunks_exact_mut(inner.size).enumerate() {
                 let (mut rest, mut at_a, mut at_b) = (first + row, 0, 0);
                 for dim in outer.iter().rev() {

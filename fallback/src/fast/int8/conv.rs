@@ -5,13 +5,13 @@ use tflite_wgpu_model::{Conv2DOptions, DType, Op};
 use super::{
     OPERANDS,
     scheme::{Scheme, Weights, is_byte},
-    shares,
     weights::Matrix,
 };
 use crate::{
     fast::{FastKernel, Prepare, Ran, Scratch},
     kernels::{EvalCtx, KernelError, support::Window},
     simd::int8::{Finish, Rounding, Rows},
+    threads::BYTE_PRODUCTS,
 };
 
 /// Bytes of patches that are gathered before they are multiplied; they stay in the second cache.
@@ -122,12 +122,12 @@ impl FastKernel for Conv {
         }
         let depth = self.groups.first().map_or(4, |matrix| matrix.depth);
         let pixels = out.len() / channels;
-        let shares = shares::count(threads, pixels, out.len().saturating_mul(depth));
+        let split = threads.split(pixels, 1, channels.saturating_mul(depth) / BYTE_PRODUCTS);
         let block = block_rows(depth);
         let direct = geometry.is_matrix() && depth == geometry.in_channels;
         let piece = if direct { 0 } else { block * depth };
-        let scratch = scratch.workspace.take::<u8>(piece * shares);
-        shares::run(shares, out, channels, scratch, |first, out, scratch| {
+        let scratch = scratch.workspace.take::<u8>(piece * split.helpers);
+        threads.run(split, out, channels, scratch, |first, out, scratch| {
             for (i, out) in out.chunks_mut(block * channels).enumerate() {
                 let (first, count) = (first + i * block, out.len() / channels);
                 if direct {

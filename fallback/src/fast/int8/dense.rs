@@ -6,13 +6,13 @@ use super::{
     OPERANDS,
     conv::copy,
     scheme::{Scheme, Weights, is_byte},
-    shares,
     weights::Matrix,
 };
 use crate::{
     fast::{FastKernel, Prepare, Ran, Scratch},
     kernels::{EvalCtx, KernelError},
     simd::int8::{Finish, Rounding, Rows},
+    threads::BYTE_PRODUCTS,
 };
 
 /// Rows that are multiplied with a panel of weights before the next panel.
@@ -97,20 +97,21 @@ impl FastKernel for Dense {
             }
             padded
         };
-        let steps = out.len().saturating_mul(depth);
         if rows == 1 {
             let width = self.matrix.width();
             let corrections = self.corrections(padded, depth);
             let corrections = if self.row_factor == 0 { &[] } else { &corrections[..1] };
             let rows = Rows { data: padded, stride, count: 1, corrections };
-            shares::run(shares::count(threads, units / width, steps), out, width, &mut [], |first, out, _| {
+            let split = threads.split(units.div_ceil(width), 1, width.saturating_mul(depth) / BYTE_PRODUCTS);
+            threads.each(split, out, width, |first, out| {
                 for (i, out) in out.chunks_mut(width).enumerate() {
                     self.matrix.multiply_panel(first + i, rows, &self.finish, out);
                 }
             });
             return Ok(Ran::Done);
         }
-        shares::run(shares::count(threads, rows, steps), out, units, &mut [], |first, out, _| {
+        let split = threads.split(rows, 1, units.saturating_mul(depth) / BYTE_PRODUCTS);
+        threads.each(split, out, units, |first, out| {
             self.multiply(&padded[first * stride..][..out.len() / units * stride], out);
         });
         Ok(Ran::Done)

@@ -9,12 +9,12 @@ use super::{
     OPERANDS,
     conv::copy,
     scheme::{Scheme, Weights, is_byte},
-    shares,
 };
 use crate::{
     fast::{FastKernel, Prepare, Ran, Scratch, is_modest},
     kernels::{EvalCtx, KernelError, support::Window},
     simd::int8::{Column, Finish, Level, Panel, Rounding, depthwise},
+    threads::BYTE_PRODUCTS,
 };
 
 /// What a cell's channel costs, in multiply-adds of a product.
@@ -200,10 +200,11 @@ impl FastKernel for Depthwise {
         let ring = geometry.row_bytes().and_then(|bytes| bytes.checked_mul(geometry.rows()));
         let Some(ring) = ring.and_then(|ring| ring.checked_add(64)) else { return Ok(Ran::Refused) };
         let line = geometry.x.output * geometry.channels;
-        let shares = shares::count(threads, out.len() / line, out.len().saturating_mul(STEPS));
-        let rings = ring.checked_mul(shares).filter(|&bytes| is_modest(bytes, shares * (input.len() + out.len())));
+        let split = threads.split(out.len() / line, 1, line.saturating_mul(STEPS) / BYTE_PRODUCTS);
+        let operands = (input.len() + out.len()).saturating_mul(split.helpers);
+        let rings = ring.checked_mul(split.helpers).filter(|&bytes| is_modest(bytes, operands));
         let Some(rings) = rings else { return Ok(Ran::Refused) };
-        shares::run(shares, out, line, scratch.workspace.take(rings), |first, out, ring| {
+        threads.run(split, out, line, scratch.workspace.take::<u8>(rings), |first, out, ring| {
             self.lines(&geometry, input, first, out, ring);
         });
         Ok(Ran::Done)

@@ -11,7 +11,6 @@ mod pool;
 mod quantize;
 mod resize;
 mod scheme;
-mod shares;
 mod table;
 mod transpose_conv;
 mod weights;

@@ -2,10 +2,7 @@
 
 use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, Op, Pool2DOptions, infer};
 
-use super::{
-    scheme::{byte_affine, is_byte},
-    shares,
-};
+use super::scheme::{byte_affine, is_byte};
 use crate::{
     fast::{FastKernel, Prepare, Ran, Scratch},
     kernels::{
@@ -15,6 +12,7 @@ use crate::{
         support::{Affine, Clamp, Stored, Window, stored_clamp},
     },
     simd::int8::Level,
+    threads::BYTE_PRODUCTS,
 };
 
 /// Channels that are worked on at once.
@@ -80,8 +78,9 @@ impl Pool {
             return Ok(Ran::Done);
         }
         let line = x.output * channels;
-        let steps = out.len().saturating_mul(y.taps * x.taps).saturating_mul(STEPS);
-        shares::run(shares::count(threads, out.len() / line, steps), out, line, &mut [], |first, out, _| {
+        let steps = line.saturating_mul(y.taps * x.taps).saturating_mul(STEPS) / BYTE_PRODUCTS;
+        let split = threads.split(out.len() / line, 1, steps);
+        threads.each(split, out, line, |first, out| {
             let out: &mut [T] = bytemuck::cast_slice_mut(out);
             for (i, out) in out.chunks_exact_mut(line).enumerate() {
                 let row = first + i;

@@ -2,10 +2,7 @@
 
 use tflite_wgpu_model::{DType, Op};
 
-use super::{
-    scheme::{byte_affine, is_byte},
-    shares,
-};
+use super::scheme::{byte_affine, is_byte};
 use crate::{
     fast::{FastKernel, Prepare, Ran, Scratch},
     kernels::{
@@ -13,6 +10,7 @@ use crate::{
         support::{Affine, Stored},
     },
     simd::int8::Level,
+    threads::BYTE_PRODUCTS,
 };
 
 /// What an element costs, in multiply-adds of a product.
@@ -43,8 +41,8 @@ impl FastKernel for Quantize {
             return Ok(Ran::Refused);
         }
         let out = output.bytes_mut();
-        let shares = shares::count(threads, out.len(), out.len().saturating_mul(STEPS));
-        shares::run(shares, out, 64, &mut [], |first, out, _| {
+        let split = threads.split(out.len().div_ceil(64), 1, 64 * STEPS / BYTE_PRODUCTS);
+        threads.each(split, out, 64, |first, out| {
             let x = &x[first * 64..][..out.len()];
             self.level.run(|| match self.dtype {
                 DType::Int8 => quantize::<i8>(self.affine, x, bytemuck::cast_slice_mut(out)),

@@ -2,7 +2,7 @@
 
 use tflite_wgpu_model::{DType, Op};
 
-use super::{scheme::is_byte, shares};
+use super::scheme::is_byte;
 use crate::{
     fast::{FastKernel, Prepare, Ran, Scratch},
     kernels::{
@@ -10,6 +10,7 @@ use crate::{
         resize::{Mapping, Tap, blend_float},
     },
     simd::int8::Level,
+    threads::{BYTE_PRODUCTS, Threads},
 };
 
 /// What an element costs, in multiply-adds of a product.
@@ -67,13 +68,13 @@ impl Bilinear {
         &self,
         ([height, width, channels], input): ([usize; 3], &[u8]),
         (rows, columns): (&[Tap<W>], &[Tap<W>]),
-        (out, threads): (&mut [u8], usize),
+        (out, threads): (&mut [u8], Threads<'_>),
         pixel: impl Fn([T; 4], W, W) -> T + Send + Sync,
     ) {
         let input: &[T] = bytemuck::cast_slice(input);
         let line = columns.len() * channels;
-        let shares = shares::count(threads, out.len() / line, out.len().saturating_mul(STEPS));
-        shares::run(shares, out, line, &mut [], |first, out, _| {
+        let split = threads.split(out.len() / line, 1, line.saturating_mul(STEPS) / BYTE_PRODUCTS);
+        threads.each(split, out, line, |first, out| {
             let out: &mut [T] = bytemuck::cast_slice_mut(out);
             for (i, out) in out.chunks_exact_mut(line).enumerate() {
                 let (image, y) = ((first + i) / rows.len(), &rows[(first + i) % rows.len()]);

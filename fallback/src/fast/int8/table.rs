@@ -2,13 +2,14 @@
 
 use tflite_wgpu_model::{DType, Data, Node, Op, TensorId};
 
-use super::{scheme::is_byte, shares};
+use super::scheme::is_byte;
 use crate::{
     Value,
     fast::{FastKernel, Prepare, Ran, Scratch},
     kernels::{EvalCtx, KernelError},
     node::run_node,
     simd::int8::{Level, lookup},
+    threads::BYTE_PRODUCTS,
 };
 
 /// Nodes before the one in question that are searched for what feeds it.
@@ -161,8 +162,8 @@ impl FastKernel for Table {
         let (x, out) = (input.bytes(), output.bytes_mut());
         let words: &[[u8; 4]] = self.results.bytes().as_chunks().0;
         let size = if x.is_empty() { 1 } else { out.len() / x.len() };
-        let shares = shares::count(threads, x.len(), x.len().saturating_mul(STEPS * size));
-        shares::run(shares, out, 64 * size, &mut [], |first, out, _| {
+        let split = threads.split(x.len().div_ceil(64), 1, 64 * size * STEPS / BYTE_PRODUCTS);
+        threads.each(split, out, 64 * size, |first, out| {
             let x = &x[first * 64..];
             if size == 1 {
                 lookup(self.level, &self.bytes, &x[..out.len()], out);

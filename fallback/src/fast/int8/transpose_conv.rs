@@ -6,7 +6,6 @@ use tflite_wgpu_model::{DType, Op, TransposeConvOptions};
 use super::{
     conv::block_rows,
     scheme::{Scheme, Weights, is_byte},
-    shares,
     weights::Matrix,
 };
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
         support::{Operands, Window},
     },
     simd::int8::{Finish, Rounding, Rows},
+    threads::BYTE_PRODUCTS,
 };
 
 const OPERANDS: Operands = Operands { input: 2, weights: 1, bias: 3 };
@@ -185,8 +185,9 @@ impl FastKernel for TransposeConv {
         let depths = self.phases.iter().map(|phase| phase.matrix.depth);
         let piece = depths.clone().map(|depth| block_rows(depth) * depth).max().unwrap_or(0);
         let deepest = depths.max().unwrap_or(0);
-        let shares = shares::count(threads, out.len() / line, out.len().saturating_mul(deepest));
-        shares::run(shares, out, line, scratch.workspace.take(piece * shares), |first, out, scratch| {
+        let split = threads.split(out.len() / line, 1, line.saturating_mul(deepest) / BYTE_PRODUCTS);
+        let scratch = scratch.workspace.take::<u8>(piece * split.helpers);
+        threads.run(split, out, line, scratch, |first, out, scratch| {
             for (i, out) in out.chunks_exact_mut(line).enumerate() {
                 for phase_x in 0..self.strides[1] {
                     self.phase_row(&geometry, input, first + i, phase_x, out, scratch);

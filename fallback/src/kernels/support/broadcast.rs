@@ -4,6 +4,7 @@ use tflite_wgpu_model::infer;
 
 use super::{expect_shape, for_each_row, mismatch};
 use crate::kernels::{EvalCtx, KernelError};
+use crate::threads::Threads;
 use crate::value::Element;
 
 /// Elements of one row of a parallel map.
@@ -41,7 +42,7 @@ pub(crate) fn zip<A: Element, B: Element, R: Element>(
 
 /// `out` of shape `shape` = `f` of the elements of `a` and `b`, whose shapes broadcast to `shape`.
 pub(crate) fn zip_into<A: Copy + Sync, B: Copy + Sync, R: Send>(
-    threads: usize,
+    threads: Threads<'_>,
     (a, a_shape): (&[A], &[usize]),
     (b, b_shape): (&[B], &[usize]),
     shape: &[usize],
@@ -118,7 +119,7 @@ mod tests {
     fn add(a: (&[i32], &[usize]), b: (&[i32], &[usize])) -> Result<Vec<i32>, KernelError> {
         let shape = infer::broadcast(&[a.1, b.1]).map_err(mismatch)?;
         let mut out = vec![0; shape.iter().product()];
-        zip_into(1, a, b, &shape, &mut out, |a, b| a + b);
+        zip_into(Threads::default(), a, b, &shape, &mut out, |a, b| a + b);
         Ok(out)
     }
 

@@ -1,6 +1,7 @@
 //! Products with a matrix whose columns (output channels) are laid side by side, so that sums run over lanes.
 
 use super::for_each_row;
+use crate::threads::Threads;
 
 /// Columns that are summed at once.
 pub(crate) const LANES: usize = 16;
@@ -14,7 +15,12 @@ pub(crate) struct Columns<T> {
 
 impl<T: Copy + Default + Send + Sync> Columns<T> {
     /// Packs the matrix whose element in row `k`, column `c` is `at(k, c)`.
-    pub fn pack(threads: usize, depth: usize, columns: usize, at: impl Fn(usize, usize) -> T + Send + Sync) -> Self {
+    pub fn pack(
+        threads: Threads<'_>,
+        depth: usize,
+        columns: usize,
+        at: impl Fn(usize, usize) -> T + Send + Sync,
+    ) -> Self {
         let tile = depth * LANES;
         let mut tiles = vec![T::default(); columns.div_ceil(LANES) * tile];
         for_each_row(threads, &mut tiles, tile, tile, |index, tile| {
@@ -103,7 +109,7 @@ mod tests {
 
     #[test]
     fn tiles_hold_all_columns() {
-        let columns = Columns::pack(1, 2, 18, |k, c| (k * 100 + c) as f32);
+        let columns = Columns::pack(Threads::default(), 2, 18, |k, c| (k * 100 + c) as f32);
         assert_eq!((columns.tile_count(), columns.columns(1)), (2, 16..18));
         let mut sums = [0f32; LANES];
         add_product(&mut sums, &[2.0, 1.0], columns.rows(1, 0, 2));

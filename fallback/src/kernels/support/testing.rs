@@ -6,6 +6,7 @@ use tflite_wgpu_model::{DType, Node, Op};
 
 use crate::Value;
 use crate::kernels::{EvalCtx, EvalEnv, kernel_of};
+use crate::threads::{Team, Threads};
 
 /// 1, 2, 3 … as FLOAT32.
 pub(crate) fn values(shape: &[usize]) -> Result<Value, Box<dyn Error>> {
@@ -28,7 +29,7 @@ pub(crate) fn run(op: Op, inputs: &[Option<&Value>], dtype: DType, shape: &[usiz
         output_tensors: &[None],
         states: &mut Vec::new(),
         memory: &mut Vec::new(),
-        env: EvalEnv { threads: 2, ..Default::default() },
+        env: EvalEnv { threads: Threads::of(&Team::new(2)), ..Default::default() },
     })?;
     let [output] = outputs;
     Ok(output)
