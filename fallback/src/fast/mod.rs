@@ -17,6 +17,7 @@ mod patches;
 mod pool;
 mod reduce;
 mod softmax;
+mod transpose;
 mod transpose_conv;
 mod unary;
 mod workspace;
@@ -67,6 +68,7 @@ const FAMILIES: &[&[Row]] = &[
     pool::ROWS,
     reduce::ROWS,
     softmax::ROWS,
+    transpose::ROWS,
     transpose_conv::ROWS,
     unary::ROWS,
 ];
