@@ -48,7 +48,9 @@ fn power(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     let ub = bitcast<vec4<u32>>(b) & ~sign;
     let negative = (bitcast<vec4<u32>>(a) & sign) > vec4<u32>(0u);
     let falls = (bitcast<vec4<u32>>(b) & sign) > vec4<u32>(0u);
-    let whole = (fract(b) == vec4<f32>(0.0)) | (ub == infinite);
+    // Between 0 and 1 nothing is whole, not even what an adapter takes for zero because it is subnormal.
+    let part = (ub > vec4<u32>(0u)) & (ub < one);
+    let whole = (!part & (fract(b) == vec4<f32>(0.0))) | (ub == infinite);
     let odd = whole & (fract(b * 0.5) != vec4<f32>(0.0)) & (ub < infinite);
     let x = b * op_log(abs(a));
     // The exponential may round beyond the largest number.
@@ -73,7 +75,11 @@ fn angle(y: vec4<f32>, x: vec4<f32>) -> vec4<f32> {
     let uy = bitcast<vec4<u32>>(y) & vec4<u32>(0x7fffffffu);
     let small = min(ux, uy);
     let large = max(ux, uy);
-    let ratio = bitcast<vec4<f32>>(small) / bitcast<vec4<f32>>(large);
+    // Bits of subnormal numbers are in proportion to them, and no adapter takes those for zero.
+    let subnormal = large < vec4<u32>(0x00800000u);
+    let over = select(bitcast<vec4<f32>>(small), vec4<f32>(small), subnormal);
+    let under = select(bitcast<vec4<f32>>(large), vec4<f32>(large), subnormal);
+    let ratio = over / under;
     let ends = select(vec4<f32>(0.0), vec4<f32>(1.0), (small == infinite));
     let t = select(ratio, ends, (large == infinite) | (large == vec4<u32>(0u)));
     let wide = t > vec4<f32>(0.41421356);

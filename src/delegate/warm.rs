@@ -1,6 +1,7 @@
 //! A warm start: partitions become ready on a thread of their own while the CPU answers.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -136,7 +137,9 @@ fn work(jobs: &Receiver<(Job, Outcome)>, given_up: &AtomicBool, warmth: &Warmth)
     while let Ok((job, outcome)) = jobs.recv() {
         let result = match given_up.load(Ordering::Relaxed) {
             true => Err(Error::Internal("the warm start was given up".to_owned())),
-            false => job.run(given_up),
+            // Whoever waits must hear of a crash, too.
+            false => catch_unwind(AssertUnwindSafe(|| job.run(given_up)))
+                .unwrap_or_else(|_| Err(Error::Internal("making a partition ready has crashed".to_owned()))),
         };
         finish(&outcome, result, warmth);
     }
@@ -147,7 +150,7 @@ impl Drop for Warmer {
         self.given_up.store(true, Ordering::Relaxed);
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A crash there has nobody to tell.
+            // Its jobs have reported their crashes.
             let _ = thread.join();
         }
     }
