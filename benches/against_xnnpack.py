@@ -33,10 +33,9 @@ HEAD = """| model | engine | ms | ratio | cold ms | warm ms | MB | cosine |
 """
 
 
-def xnnpack(path, invokes, threads=1, reference=False):
-    """One process on XNNPACK, or on TFLite's reference kernels: prints its figures as JSON."""
-    figures = peers.run("reference" if reference else "xnnpack", path, None, invokes, threads)
-    print(json.dumps(figures))
+def peer(engine, model, invokes):
+    """How another engine's process is started."""
+    return [sys.executable, str(pathlib.Path(__file__).parent / "peers.py"), engine, model, "--invokes", str(invokes)]
 
 
 def last_json(command, environment=None):
@@ -52,8 +51,7 @@ def command(engine, model, feed, invokes, args):
     """How an engine is started."""
     name, _, precision = engine.partition("-")
     if name != "ours":
-        return [sys.executable, str(pathlib.Path(__file__).parent / "peers.py"), engine, model,
-                "--invokes", str(invokes), "--feed", str(feed)]
+        return peer(engine, model, invokes) + ["--feed", str(feed)]
     options = [word for option in args.option for word in ("--option", option)]
     return [args.program, model, "--precision", precision, "--adapter", args.adapter, "--invokes", str(invokes),
             "--feed", str(feed), *options]
@@ -166,7 +164,7 @@ def wrong(results):
 
 def update(document, name, text):
     """Puts a table between the markers of a document."""
-    begin, end = f"<!-- gpu {name}: begin -->", f"<!-- gpu {name}: end -->"
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     old = document.read_text()
     if begin not in old or end not in old:
         sys.exit(f"{document} has no {begin} and {end}")
@@ -201,7 +199,7 @@ def main():
         sys.exit("there are no figures: no model was given, and no earlier run has left any")
     print(table(results))
     if args.update:
-        update(args.update, args.table, table(results))
+        update(args.update, f"gpu {args.table}", table(results))
     if args.plot:
         args.plot.write_text(ratio_plot.svg(results, args.table))
     found = wrong(results)

@@ -54,10 +54,10 @@ class Checks(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             document = pathlib.Path(folder) / "d.md"
             document.write_text("a\n<!-- gpu x: begin -->\nold\n<!-- gpu x: end -->\nb\n")
-            bench.update(document, "x", "new\n")
+            bench.update(document, "gpu x", "new\n")
             self.assertEqual(document.read_text(), "a\n<!-- gpu x: begin -->\nnew\n<!-- gpu x: end -->\nb\n")
             with self.assertRaises(SystemExit):
-                bench.update(document, "y", "new\n")
+                bench.update(document, "gpu y", "new\n")
 
     def test_without_figures_no_document_is_touched(self):
         script = pathlib.Path(bench.__file__)

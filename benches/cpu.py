@@ -12,12 +12,9 @@ program itself holds count alike. `--update` writes the table between the marker
 import argparse
 import json
 import pathlib
-import sys
 
-import against_xnnpack
-from against_xnnpack import last_json
+from against_xnnpack import last_json, peer, update
 
-BEGIN, END = "<!-- cpu: begin -->", "<!-- cpu: end -->"
 HEAD = """| model | threads | ms | XNNPACK ms | ratio | reference ms | MB | LiteRT MB |
 |---|---|---|---|---|---|---|---|
 """
@@ -26,10 +23,10 @@ HEAD = """| model | threads | ms | XNNPACK ms | ratio | reference ms | MB | Lite
 def measure(model, threads, args):
     """All rounds of one model; the reference kernels run once, a few times."""
     ours = [args.program, model, "--device", "cpu", "--threads", str(threads), "--invokes", str(args.invokes)]
-    peer = [sys.executable, __file__, "--peer", "xnnpack", "--threads", str(threads), "--invokes", str(args.invokes), model]
+    xnnpack = peer("xnnpack", model, args.invokes) + ["--threads", str(threads)]
     mine, theirs = [], []
     for _ in range(args.rounds):
-        theirs.append(last_json(peer)[0])
+        theirs.append(last_json(xnnpack)[0])
         mine.append(last_json(ours)[0])
     row = {
         "model": pathlib.Path(model).stem, "threads": threads,
@@ -38,7 +35,7 @@ def measure(model, threads, args):
     }
     row["ratio"] = row["ms"] / row["xnnpack_ms"]
     if args.reference:
-        plain = [sys.executable, __file__, "--peer", "reference", "--threads", str(threads), "--invokes", "2", model]
+        plain = peer("reference", model, 2) + ["--threads", str(threads)]
         row["reference_ms"] = last_json(plain)[0]["min_ms"]
     return row
 
@@ -50,15 +47,6 @@ def line(row):
             .format(**{**row, "reference": reference}))
 
 
-def update(document, table):
-    """Puts the table between the markers of a document."""
-    text = document.read_text()
-    if BEGIN not in text or END not in text:
-        sys.exit(f"{document} has no {BEGIN} and {END}")
-    head, rest = text.split(BEGIN, 1)
-    document.write_text(f"{head}{BEGIN}\n{table}{END}{rest.split(END, 1)[1]}")
-
-
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("models", nargs="+")
@@ -68,18 +56,14 @@ def main():
     ap.add_argument("--invokes", type=int, default=30)
     ap.add_argument("--reference", action="store_true", help="TFLite's reference kernels too")
     ap.add_argument("--update", type=pathlib.Path, metavar="DOCUMENT", help="write the table into a document")
-    ap.add_argument("--peer", choices=["xnnpack", "reference"], help=argparse.SUPPRESS)
     args = ap.parse_args()
-    if args.peer:
-        against_xnnpack.xnnpack(args.models[0], args.invokes, int(args.threads), args.peer == "reference")
-        return
     rows = []
     for model in args.models:
         for threads in map(int, args.threads.split(",")):
             rows.append(measure(model, threads, args))
             print(json.dumps(rows[-1]), flush=True)
     if args.update:
-        update(args.update, HEAD + "".join(line(row) + "\n" for row in rows))
+        update(args.update, "cpu", HEAD + "".join(line(row) + "\n" for row in rows))
 
 
 if __name__ == "__main__":
