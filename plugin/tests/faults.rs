@@ -102,8 +102,7 @@ impl Right {
 #[test]
 fn every_fault_is_told_and_survived() -> TestResult {
     let test = "every_fault_is_told_and_survived";
-    if !has_adapter() {
-        println!("SKIPPED {test}: no adapter");
+    if !has_adapter(test) {
         return Ok(());
     }
     let right = Right::new("faults")?;
@@ -123,8 +122,7 @@ fn every_fault_is_told_and_survived() -> TestResult {
 
 #[test]
 fn a_fault_that_nobody_tells_of_is_noticed() -> TestResult {
-    if !has_adapter() {
-        println!("SKIPPED a_fault_that_nobody_tells_of_is_noticed: no adapter");
+    if !has_adapter("a_fault_that_nobody_tells_of_is_noticed") {
         return Ok(());
     }
     let right = Right::new("judge")?;
@@ -171,8 +169,7 @@ fn growth_is_noticed() {
 #[test]
 fn many_interpreters_live_and_the_process_ends_with_them() -> TestResult {
     let test = "many_interpreters_live_and_the_process_ends_with_them";
-    if !has_adapter() {
-        println!("SKIPPED {test}: no adapter");
+    if !has_adapter(test) {
         return Ok(());
     }
     let right = Right::new("alive")?;

@@ -95,8 +95,7 @@ fn install(python: &Path, made: &Path, to: &Path) -> TestResult {
 #[test]
 fn the_wheel_loads_lists_and_verifies() -> TestResult {
     let test = "the_wheel_loads_lists_and_verifies";
-    if !has_adapter() {
-        println!("SKIPPED {test}: no adapter");
+    if !has_adapter(test) {
         return Ok(());
     }
     let Some(builder) = wheel_builder(test)? else { return Ok(()) };
@@ -173,8 +172,7 @@ fn example_in_c(test: &str, folder: &Folder) -> Result<Option<PathBuf>, Box<dyn 
 #[test]
 fn the_example_in_c_runs() -> TestResult {
     let test = "the_example_in_c_runs";
-    if !has_adapter() {
-        println!("SKIPPED {test}: no adapter");
+    if !has_adapter(test) {
         return Ok(());
     }
     let folder = Folder::new("c")?;
@@ -191,8 +189,7 @@ fn the_example_in_c_runs() -> TestResult {
 #[test]
 fn the_example_in_cpp_runs() -> TestResult {
     let test = "the_example_in_cpp_runs";
-    if !has_adapter() {
-        println!("SKIPPED {test}: no adapter");
+    if !has_adapter(test) {
         return Ok(());
     }
     let Some(tflite) = c_library(test)? else { return Ok(()) };
@@ -212,8 +209,7 @@ fn the_example_in_cpp_runs() -> TestResult {
 #[test]
 fn the_example_of_a_compiled_model_in_c_runs() -> TestResult {
     let test = "the_example_of_a_compiled_model_in_c_runs";
-    if !has_adapter() {
-        println!("SKIPPED {test}: no adapter");
+    if !has_adapter(test) {
         return Ok(());
     }
     let Some(runtime) = runtimes(test)?.into_iter().find(|runtime| runtime.name == "litert-2.3.0") else {

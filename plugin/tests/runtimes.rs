@@ -83,8 +83,7 @@ fn same_as_own(test: &str, model: &Path, folder: &Folder, shapes: &[&[usize]], p
 
 #[test]
 fn a_network_gives_the_same_numbers() -> TestResult {
-    if !has_adapter() {
-        println!("SKIPPED a_network_gives_the_same_numbers: no adapter");
+    if !has_adapter("a_network_gives_the_same_numbers") {
         return Ok(());
     }
     let folder = Folder::new("network")?;
@@ -95,8 +94,7 @@ fn a_network_gives_the_same_numbers() -> TestResult {
 
 #[test]
 fn nodes_between_partitions_and_resizes() -> TestResult {
-    if !has_adapter() {
-        println!("SKIPPED nodes_between_partitions_and_resizes: no adapter");
+    if !has_adapter("nodes_between_partitions_and_resizes") {
         return Ok(());
     }
     let folder = Folder::new("resizes")?;
@@ -107,8 +105,7 @@ fn nodes_between_partitions_and_resizes() -> TestResult {
 
 #[test]
 fn a_wrong_number_is_noticed() -> TestResult {
-    if !has_adapter() {
-        println!("SKIPPED a_wrong_number_is_noticed: no adapter");
+    if !has_adapter("a_wrong_number_is_noticed") {
         return Ok(());
     }
     let input = values(256, 3);
@@ -159,8 +156,7 @@ fn wrong_options_are_named() -> TestResult {
 #[test]
 fn a_compiled_model_takes_the_accelerator() -> TestResult {
     let test = "a_compiled_model_takes_the_accelerator";
-    if !has_adapter() {
-        println!("SKIPPED {test}: no adapter");
+    if !has_adapter(test) {
         return Ok(());
     }
     let folder = Folder::new("compiled")?;

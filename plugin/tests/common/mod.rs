@@ -180,8 +180,14 @@ pub fn own(model: &Path, options: &[&str], shape: &[usize], input: &[f32]) -> Re
     Ok((outputs, left))
 }
 
-pub fn has_adapter() -> bool {
-    GpuDelegate::new(DelegateOptions { device: tflite_wgpu::options::DeviceChoice::Gpu, ..Default::default() }).is_ok()
+/// Whether there is an adapter; says of the test that it is skipped where there is none.
+pub fn has_adapter(test: &str) -> bool {
+    let gpu = DelegateOptions { device: tflite_wgpu::options::DeviceChoice::Gpu, ..Default::default() };
+    let found = GpuDelegate::new(gpu).is_ok();
+    if !found {
+        println!("SKIPPED {test}: no adapter");
+    }
+    found
 }
 
 pub fn digits() -> PathBuf {
