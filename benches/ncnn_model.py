@@ -3,8 +3,9 @@
 
     python benches/ncnn_model.py MODEL.tflite OUT.param OUT.bin
 
-Takes what image classifiers are made of; anything else is an `Unsupported` with the operator's name. What ncnn's own
-optimiser would fuse is fused here: activations behind convolutions, PAD in front of one, x * sigmoid(x), hard sigmoid.
+Takes what the benchmark's networks are made of; anything else is an `Unsupported` with the operator's name. What ncnn's own
+optimiser would fuse is fused here: activations behind convolutions, PAD in front of one, x * sigmoid(x), hard sigmoid,
+and what `ncnn_rows.py` finds.
 Needs numpy and ai-edge-litert.
 """
 import struct
@@ -13,13 +14,12 @@ import sys
 import numpy as np
 from ai_edge_litert import schema_py_generated as S
 
+import ncnn_rows
+from ncnn_rows import Unsupported
+
 NAMES = {value: name for name, value in vars(S.BuiltinOperator).items() if isinstance(value, int)}
 TYPES = {0: np.float32, 1: np.float16, 2: np.int32}
 RELU, RELU6 = 1, 3
-
-
-class Unsupported(Exception):
-    """An operator, or a use of one, that is not written."""
 
 
 class Writer:
@@ -36,6 +36,12 @@ class Writer:
                 readers.setdefault(t, []).append(i)
         self.readers = readers
         self.makers = {t: i for i, op in enumerate(self.graph.operators) for t in op.outputs}
+        # Tensors whose channels come first in ncnn: what is made of a picture is one, until it is reshaped.
+        self.pictures = {t for t in self.graph.inputs if len(self.shape(t)) == 4}
+        for op in self.graph.operators:
+            if self.name(op) != "RESHAPE" and self.pictures.intersection(op.inputs):
+                self.pictures.update(op.outputs)
+        self.chains = ncnn_rows.chains(self)
 
     # what the file says
     def name(self, op):
@@ -165,12 +171,14 @@ class Writer:
         if self.hard_sigmoid(op, constants, code):
             return
         for own, other in ((0, 1), (1, 0)):
-            if constants[other] is not None:
-                if constants[other].size != 1:
-                    raise Unsupported("constants with more than one value")
-                params = [f"0={code}", "1=1", f"2={float(constants[other].reshape(-1)[0])!r}"]
+            if constants[other] is not None and constants[other].size == 1:
+                # Subtraction turned round has a number of its own.
+                turned = 7 if code == 1 and own == 1 else code
+                params = [f"0={turned}", "1=1", f"2={float(constants[other].reshape(-1)[0])!r}"]
                 return self.activated("BinaryOp", [op.inputs[own]], out, params, activation)
-        self.activated("BinaryOp", list(op.inputs), out, [f"0={code}"], activation)
+        if out in self.pictures and any(values is not None for values in constants):
+            raise Unsupported("constants with more than one value")
+        self.activated("BinaryOp", [ncnn_rows.operand(self, t) for t in op.inputs], out, [f"0={code}"], activation)
 
     def hard_sigmoid(self, op, constants, code):
         """ADD of 3 with RELU6 and a MUL by a sixth behind it."""
@@ -197,29 +205,81 @@ class Writer:
                 return self.layer("Swish", [x], [product.outputs[0]])
         self.layer("Sigmoid", [x], [out])
 
+    def transpose_conv(self, op):
+        o, weights = op.builtinOptions, self.constant(op.inputs[1])
+        channels, kh, kw, _ = weights.shape
+        bias = self.constant(op.inputs[3]) if len(op.inputs) > 3 and op.inputs[3] >= 0 else None
+        if (kh, kw) != (o.strideH, o.strideW):
+            raise Unsupported("TRANSPOSE_CONV whose windows overlap")
+        activation, out = self.fused(op.outputs[0], o.fusedActivationFunction)
+        self.layer("Deconvolution", [op.inputs[2]], [out], [f"0={channels}", f"1={kw}", f"11={kh}", f"3={o.strideW}",
+                   f"13={o.strideH}", f"5={int(bias is not None)}", f"6={weights.size}"] + activation)
+        self.weight(weights.transpose(0, 3, 1, 2))
+        if bias is not None:
+            self.weight(bias, False)
+
+    def resize(self, op, bilinear):
+        o, (_, height, width, _) = op.builtinOptions, self.shape(op.outputs[0])
+        before = self.shape(op.inputs[0])[1:3]
+        # Of one pixel, or of whole multiples by the nearest, all rules are the same.
+        same = before == [1, 1] or not bilinear and height % before[0] == 0 and width % before[1] == 0
+        if not same and not (o.alignCorners or o.halfPixelCenters):
+            raise Unsupported("RESIZE without half pixels or aligned corners")
+        self.layer("Interp", [op.inputs[0]], [op.outputs[0]],
+                   [f"0={2 if bilinear else 1}", f"3={height}", f"4={width}", f"6={int(o.alignCorners)}"])
+
+    def concat(self, op):
+        out, axis = op.outputs[0], op.builtinOptions.axis
+        axis += len(self.shape(out)) if axis < 0 else 0
+        if axis == 0 or out in self.pictures and axis != 3:
+            raise Unsupported(f"CONCATENATION along dimension {axis}")
+        self.layer("Concat", [ncnn_rows.operand(self, t) for t in op.inputs], [out],
+                   [f"0={0 if out in self.pictures else axis - 1}"])
+
     def node(self, i, op):
         name, x, out = self.name(op), op.inputs[0], op.outputs[0]
         if name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             self.convolve(i, op, name == "DEPTHWISE_CONV_2D")
         elif name in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
             self.pool(op, name == "AVERAGE_POOL_2D")
-        elif name in ("ADD", "MUL"):
-            self.binary(i, op, 0 if name == "ADD" else 2)
+        elif name in ("ADD", "SUB", "MUL"):
+            self.binary(i, op, {"ADD": 0, "SUB": 1, "MUL": 2}[name])
         elif name == "LOGISTIC":
             self.logistic(op)
         elif name == "HARD_SWISH":
             self.layer("HardSwish", [x], [out], ["0=0.16666667", "1=0.5"])
-        elif name == "CONCATENATION" and op.builtinOptions.axis in (3, -1):
-            self.layer("Concat", list(op.inputs), [out], ["0=0"])
+        elif name == "CONCATENATION":
+            self.concat(op)
+        elif name == "TRANSPOSE_CONV":
+            self.transpose_conv(op)
+        elif name == "PRELU" and x in self.pictures:
+            slopes = self.constant(op.inputs[1])
+            self.layer("PReLU", [x], [out], [f"0={slopes.size}"])
+            self.weight(slopes, False)
+        elif name in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
+            self.resize(op, name == "RESIZE_BILINEAR")
+        elif name == "RESHAPE":
+            ncnn_rows.reshape(self, op)
+        elif name == "TRANSPOSE":
+            ncnn_rows.transpose(self, op)
+        elif name in ("SLICE", "STRIDED_SLICE"):
+            ncnn_rows.crop(self, op)
+        elif name == "GATHER":
+            ncnn_rows.embed(self, op)
+        elif name == "GELU":
+            self.layer("GELU", [x], [out], [f"0={int(op.builtinOptions.approximate)}"])
+        elif name == "CAST":
+            # ncnn computes in floats; only the input's type differs (`floats`).
+            self.layer("Noop", [x], [out])
         elif name == "MEAN" and sorted(self.constant(op.inputs[1]).reshape(-1)) == [1, 2]:
             self.layer("Pooling", [x], [out], ["0=1", "4=1"])
         elif name == "FULLY_CONNECTED":
             o = op.builtinOptions
             activation, out = self.fused(out, o.fusedActivationFunction)
             bias = self.constant(op.inputs[2]) if len(op.inputs) > 2 and op.inputs[2] >= 0 else None
-            self.product(x, out, self.constant(op.inputs[1]), bias, activation)
-        elif name == "RESHAPE" and np.prod(self.shape(x)) == self.shape(x)[-1]:
-            self.layer("Noop", [x], [out])
+            rows = len(ncnn_rows.dims(self.shape(x))) == 2 and not activation
+            product = ncnn_rows.linear if rows else Writer.product
+            product(self, x, out, self.constant(op.inputs[1]), bias, activation)
         elif name == "SOFTMAX":
             # Of the last dimension, which is the only one longer than one.
             if self.shape(x)[-1] != np.prod(self.shape(x)):
@@ -235,12 +295,14 @@ class Writer:
             raise Unsupported(name)
 
     def write(self):
-        """The files' contents."""
+        """The files' contents, and the blobs that are fed and read."""
         for i, op in enumerate(self.graph.operators):
-            if i not in self.skipped:
+            if i in self.chains:
+                self.chains[i]()
+            elif i not in self.skipped:
                 self.node(i, op)
-        source = f"t{self.graph.inputs[0]}"
-        layers = [("Input", [], [source], [])] + self.layers
+        sources = [f"t{t}" for t in self.graph.inputs]
+        layers = [("Input", [], [source], []) for source in sources] + self.layers
         readers = {}
         for _, inputs, _, _ in layers:
             for blob in inputs:
@@ -264,19 +326,35 @@ class Writer:
             blobs += len(outputs)
             lines.append(" ".join([kind, f"layer{n}", str(len(inputs)), str(len(outputs))] + inputs + outputs + params))
         text = f"7767517\n{len(lines)} {blobs}\n" + "\n".join(lines) + "\n"
-        return text, b"".join(self.weights), source, [f"t{t}" for t in self.graph.outputs]
+        return text, b"".join(self.weights), sources, [f"t{t}" for t in self.graph.outputs]
+
+    def fed(self, value, t):
+        """An input's value as ncnn takes it: without the batch, channels first, of the type that its reader takes."""
+        value = value.reshape(ncnn_rows.dims(value.shape))
+        if t in self.pictures:
+            value = value.transpose(2, 0, 1)
+        if any(self.name(self.graph.operators[i]) != "GATHER" for i in self.readers.get(t, [])):
+            value = value.astype(np.float32)
+        return np.ascontiguousarray(value)
+
+    def read(self, value, t):
+        """An output of ncnn in TFLite's order."""
+        if t in self.pictures and value.ndim == 3:
+            value = value.transpose(1, 2, 0)
+        return value.reshape(self.shape(t))
 
 
 def convert(model, param, weights):
-    """Writes both files; gives the names of the input and of the outputs."""
+    """Writes both files; gives the writer, the names of the inputs and of the outputs."""
     with open(model, "rb") as file:
-        text, data, source, outputs = Writer(file.read()).write()
+        writer = Writer(file.read())
+    text, data, sources, outputs = writer.write()
     with open(param, "w") as file:
         file.write(text)
     with open(weights, "wb") as file:
         file.write(data)
-    return source, outputs
+    return writer, sources, outputs
 
 
 if __name__ == "__main__":
-    print(*convert(*sys.argv[1:4]))
+    print(*convert(*sys.argv[1:4])[1:])

@@ -118,10 +118,10 @@ def ncnn(model, values, invokes, half):
 
     with tempfile.TemporaryDirectory() as folder:
         param, weights = f"{folder}/model.param", f"{folder}/model.bin"
-        source, outputs = ncnn_model.convert(model, param, weights)
-        # Channels come first there. A Mat does not keep the array that it is made from, so that this one must outlive it.
-        array = np.ascontiguousarray(values[0][0].transpose(2, 0, 1))
-        value = engine.Mat(array).clone()
+        writer, sources, outputs = ncnn_model.convert(model, param, weights)
+        # A Mat does not keep the array that it is made from, so that this one must outlive it.
+        arrays = [writer.fed(value, t) for value, t in zip(values, writer.graph.inputs)]
+        mats = [engine.Mat(array).clone() for array in arrays]
         before, start = forgotten_peak_mb(), time.perf_counter()
         net = engine.Net()
         net.opt.use_vulkan_compute = True
@@ -132,8 +132,9 @@ def ncnn(model, values, invokes, half):
 
     def invoke():
         run = net.create_extractor()
-        run.input(source, value)
-        return [np.array(run.extract(name)[1]) for name in outputs]
+        for source, mat in zip(sources, mats):
+            run.input(source, mat)
+        return [writer.read(np.array(run.extract(name)[1]), t) for name, t in zip(outputs, writer.graph.outputs)]
 
     figures, found = timed(start, invoke, invokes)
     device = engine.get_gpu_info(0).device_name() if engine.get_gpu_count() else "none"
