@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use crate::constant::Constant;
 
-use tflite_wgpu_fallback::{CustomOperators, Model, Value, run_node};
+use tflite_wgpu_fallback::{Model, Value, run_node};
 use tflite_wgpu_model::{
     BuiltinOperator, DType, Data, Graph, Node, NodeId, Op, QuantKind, SubgraphId, TensorId,
     infer::{self, Inputs},
@@ -96,7 +96,7 @@ fn is_settled(graph: &Graph, node: &Node, facts: &Facts, settled: &HashSet<Tenso
 /// Sets the facts about a node's outputs.
 fn propagate(graph: &Graph, node: &Node, facts: &mut Facts) {
     let known = Known { node, graph, facts };
-    let shapes = match custom::shapes(&known, node) {
+    let shapes = match custom::shapes(&facts.customs, &known, node) {
         Some(shapes) => shapes.into_iter().map(Some).collect(),
         None => infer::infer(node, &known).unwrap_or_default(),
     };
@@ -225,18 +225,13 @@ fn is_pure(op: BuiltinOperator) -> bool {
 }
 
 /// A node's inputs as far as facts go.
-pub(crate) struct Known<'a> {
+struct Known<'a> {
     node: &'a Node,
     graph: &'a Graph,
     facts: &'a Facts,
 }
 
 impl Known<'_> {
-    /// Custom operators of the user's own.
-    pub(crate) fn customs(&self) -> &CustomOperators {
-        &self.facts.customs
-    }
-
     fn tensor(&self, i: usize) -> Option<&TensorFacts> {
         self.facts.tensor(self.node.input(i)?)
     }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use tflite_wgpu_fallback::Value;
-use tflite_wgpu_model::DType;
+use tflite_wgpu_model::{DType, NodeId, SubgraphId};
 
 /// Largest finite half: what lies beyond it in the reference is left out of f16 comparisons.
 const HALF_MAX: f64 = 65_504.0;
@@ -124,6 +124,30 @@ impl fmt::Display for Mismatch {
             Self::Length(x) => write!(f, "length is {:.4} of the reference's", x.length),
             Self::Exact { element, found, expected } => write!(f, "element {element} is {found}, expected {expected}"),
         }
+    }
+}
+
+/// A result that differs from the reference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The subgraph.
+    pub subgraph: SubgraphId,
+    /// The first node of the file whose result differs; none when only the whole partition shows it.
+    pub node: Option<NodeId>,
+    /// Name of its operator.
+    pub op: String,
+    /// Name of the tensor that differs.
+    pub tensor: String,
+    /// How it differs.
+    pub mismatch: Mismatch,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(node) = self.node {
+            write!(f, "node {node} {}: ", self.op)?;
+        }
+        write!(f, "tensor \"{}\" {}", self.tensor, self.mismatch)
     }
 }
 

@@ -17,7 +17,7 @@ use tflite_wgpu_fallback::{
 };
 use tflite_wgpu_model::{BuiltinOperator, DType, Graph, NodeId, SubgraphId, TensorId};
 
-pub use report::{Difference, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Switch, Validation};
+pub use report::{PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Switch, Validation};
 pub use warm::Warmth;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! The crate's error.
 
-use crate::{delegate::Difference, ops::LowerError, reason::Reason};
+use crate::{compare::Difference, ops::LowerError, reason::Reason};
 
 /// What can go wrong on the GPU side.
 #[derive(Debug, thiserror::Error)]

@@ -46,9 +46,10 @@ pub mod rewrite;
 pub mod tuning;
 pub mod verify;
 
+pub use compare::Difference;
 pub use constant::Constant;
 pub use delegate::{
-    Difference, GpuDelegate, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Switch, Validation, Warmth,
+    GpuDelegate, PartitionReport, Profile, ProfileRow, Report, SubgraphReport, Switch, Validation, Warmth,
 };
 pub use error::Error;
 pub use ops::custom::{Dispatch, GpuKernel, GpuKernelBuilder, GpuNode};

@@ -4,7 +4,7 @@ use std::{any::Any, collections::BTreeMap, fmt, sync::Arc};
 
 use tflite_wgpu_model::{DType, Node, Op};
 
-use crate::kernels::{EvalCtx, KernelError};
+use crate::eval::{EvalCtx, KernelError};
 
 /// A kernel that the user of the crate brings for a custom operator; without [`CustomOperator::with_shapes`] it shapes
 /// its outputs itself.

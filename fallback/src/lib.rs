@@ -1,10 +1,12 @@
 //! The reference CPU interpreter: TFLite's reference arithmetic in plain loops, control flow, variables, signatures,
 //! and the [`Delegate`] hook through which another device takes nodes.
 
+mod blocking;
 mod content;
 mod custom;
 mod delegate;
 mod error;
+mod eval;
 mod executor;
 mod fast;
 mod interpreter;

@@ -10,8 +10,9 @@ use tflite_wgpu_model::{
 use crate::{
     custom::{CustomOperator, CustomOperators},
     error::{At, Error, Operand, clipped},
+    eval::{Eval, EvalCtx, EvalEnv, KernelError},
     fast::{FastKernel, Ran, Scratch, Workspace},
-    kernels::{self, Eval, EvalCtx, EvalEnv, KernelError},
+    kernels,
     memory::MemoryError,
     model::Model,
     routine::Routine,

@@ -7,7 +7,7 @@ use tflite_wgpu_model::{Data, Graph, NodeId, Program, SubgraphId, TensorId};
 use crate::{
     custom::CustomOperators,
     error::{At, Error, TensorAt},
-    kernels::EvalEnv,
+    eval::EvalEnv,
     memory::MemoryError,
     node::{Evaluation, Kernel, NodeState},
     value::Value,

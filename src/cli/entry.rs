@@ -2,7 +2,7 @@
 
 use tflite_wgpu::{
     Interpreter, Model, Value,
-    model::{DType, Quant, Shape, SignatureTensor, SubgraphId, TensorId, TensorMetadata},
+    model::{DType, Dim, Quant, Shape, SignatureTensor, SubgraphId, TensorId, TensorMetadata},
     verify::{self, Call},
 };
 
@@ -31,6 +31,15 @@ impl Port {
     /// The port in an error's words.
     pub fn describe(&self, side: &str, index: usize) -> String {
         format!("{side} {index} {:?}", self.name)
+    }
+
+    /// Sizes for a shape: those of the file where it is open.
+    pub fn closed(&self, shape: &Shape) -> Vec<usize> {
+        let size = |(i, dim): (usize, &Dim)| match dim {
+            Dim::Known(size) => *size,
+            Dim::Unknown => self.dims.get(i).copied().unwrap_or(1),
+        };
+        shape.0.iter().enumerate().map(size).collect()
     }
 }
 

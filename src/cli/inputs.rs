@@ -69,7 +69,7 @@ impl InputArgs {
             let value = match file {
                 Some(file) => self.read(port, i, shape, &file).in_file(&file)?,
                 None if let Missing::Random(limit) = missing => {
-                    made_up(port, &closed(port, shape), self.seed.wrapping_add(i as u32), limit)?
+                    made_up(port, &port.closed(shape), self.seed.wrapping_add(i as u32), limit)?
                 }
                 None => {
                     let what = format!("{} {} {shape}", port.describe("input", i), port.dtype);
@@ -183,18 +183,9 @@ fn made_up(port: &Port, dims: &[usize], seed: u32, limit: usize) -> Res<Value> {
     made_up::value(&wanted, seed).map_err(Failure::new)
 }
 
-/// Sizes for a shape: those of the file where it is open.
-pub fn closed(port: &Port, shape: &Shape) -> Vec<usize> {
-    let size = |(i, dim): (usize, &Dim)| match dim {
-        Dim::Known(size) => *size,
-        Dim::Unknown => port.dims.get(i).copied().unwrap_or(1),
-    };
-    shape.0.iter().enumerate().map(size).collect()
-}
-
 /// Bytes as they stand in memory; one open dimension follows from their number.
 fn raw(bytes: &[u8], port: &Port, index: usize, shape: &Shape) -> Res<Value> {
-    let mut dims = closed(port, shape);
+    let mut dims = port.closed(shape);
     let open: Vec<usize> = (0..shape.0.len()).filter(|&i| shape.0.get(i) == Some(&Dim::Unknown)).collect();
     if let (&[at], Some(size)) = (open.as_slice(), port.dtype.size()) {
         let rest = dims.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, d)| *d).collect::<Vec<_>>();
@@ -213,7 +204,7 @@ fn strings(json: &[u8], port: &Port, shape: &Shape) -> Res<Value> {
     if port.dtype != DType::String {
         return Err(Failure::new(format!("holds strings, expected {} for {:?}", port.dtype, port.name)));
     }
-    let mut dims = closed(port, shape);
+    let mut dims = port.closed(shape);
     if shape.0.contains(&Dim::Unknown) && dims.len() == 1 {
         dims = vec![list.len()];
     }

@@ -10,14 +10,13 @@ use tflite_wgpu::{
 use super::{
     entry::Port,
     failure::{Failure, Res},
-    inputs,
 };
 
 /// Reads a `.wav` file as an input's value.
 pub fn read(file: &Path, port: &Port, shape: &Shape) -> Res<Value> {
     let bytes = std::fs::read(file)?;
     let samples = samples(&bytes).map_err(Failure::new)?;
-    let mut dims = inputs::closed(port, shape);
+    let mut dims = port.closed(shape);
     if let (Some(last), Some(Dim::Unknown)) = (dims.last_mut(), shape.0.last()) {
         *last = samples.len();
     }

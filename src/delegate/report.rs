@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,7 +9,7 @@ use tflite_wgpu_fallback::Partition;
 use tflite_wgpu_model::{Graph, NodeId, SubgraphId};
 
 use crate::{
-    compare::{Figures, Mismatch},
+    compare::{Difference, Figures},
     gpu::{AdapterSummary, HostTimes, StepTime},
     plan::{Plan, step::Step},
     reason::Reason,
@@ -96,30 +95,6 @@ pub struct Validation {
     pub worst: Option<Figures>,
     /// The first difference.
     pub difference: Option<Difference>,
-}
-
-/// A result that differs from the reference.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Difference {
-    /// The subgraph.
-    pub subgraph: SubgraphId,
-    /// The first node of the file whose result differs; none when only the whole partition shows it.
-    pub node: Option<NodeId>,
-    /// Name of its operator.
-    pub op: String,
-    /// Name of the tensor that differs.
-    pub tensor: String,
-    /// How it differs.
-    pub mismatch: Mismatch,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(node) = self.node {
-            write!(f, "node {node} {}: ", self.op)?;
-        }
-        write!(f, "tensor \"{}\" {}", self.tensor, self.mismatch)
-    }
 }
 
 impl PartitionReport {

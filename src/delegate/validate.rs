@@ -8,10 +8,10 @@ use tflite_wgpu_model::{NodeId, Quant, TensorId};
 
 use super::{
     GpuDelegate,
-    report::{self, Difference, Validation},
+    report::{self, Validation},
 };
 use crate::{
-    compare::{self, Figures, Mismatch, Tolerance},
+    compare::{self, Difference, Figures, Mismatch, Tolerance},
     error::Error,
     gpu::Executable,
     ops::Facts,

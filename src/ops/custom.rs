@@ -167,9 +167,9 @@ pub(crate) fn kernel<'a>(customs: &'a CustomOperators, op: &Op) -> Option<&'a Gp
 }
 
 /// Shapes of a custom operator's outputs, if its inputs are known and it says them.
-pub(crate) fn shapes(known: &crate::annotate::Known<'_>, node: &Node) -> Option<Vec<Vec<usize>>> {
+pub(crate) fn shapes(customs: &CustomOperators, known: &impl Inputs, node: &Node) -> Option<Vec<Vec<usize>>> {
     let Op::Custom { name, .. } = &node.op else { return None };
-    let operator = known.customs().get(name.as_str())?;
+    let operator = customs.get(name.as_str())?;
     let input = |(i, id): (usize, &Option<TensorId>)| match id {
         Some(_) => Some(Some(known.shape(i)?)),
         None => Some(None),

@@ -9,12 +9,12 @@ use super::{
     partitions::{Given, Prepared},
 };
 use crate::{
+    blocking::block_on,
     content::Content,
     delegate::{Delegate, DelegateError, Fallback, Partition},
     error::Error,
+    eval::Hybrid,
     fast::{Kernels, Workspace},
-    interpreter::block_on,
-    kernels::Hybrid,
     memory::Memory,
     model::Model,
     node::{Kernel, NodeState},

@@ -4,7 +4,8 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
 use super::{FastKernel, Prepare, Ran, Row, Scratch, matrix::Packed};
 use crate::{
-    kernels::{EvalCtx, KernelError, support::Clamp},
+    eval::{EvalCtx, KernelError},
+    kernels::support::Clamp,
     simd::{Level, Rows},
     threads::PRODUCTS,
 };

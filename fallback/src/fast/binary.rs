@@ -5,10 +5,8 @@ use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, Op, infe
 
 use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
-    kernels::{
-        EvalCtx, KernelError,
-        support::{Clamp, Dim, collapse, float_clamp, mismatch},
-    },
+    eval::{EvalCtx, KernelError},
+    kernels::support::{Clamp, Dim, collapse, float_clamp, mismatch},
     simd::{Level, Simd, Vectorised},
 };
 

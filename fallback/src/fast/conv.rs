@@ -10,10 +10,8 @@ use super::{
     workspace::is_modest,
 };
 use crate::{
-    kernels::{
-        EvalCtx, KernelError,
-        support::{Clamp, Window, float_clamp},
-    },
+    eval::{EvalCtx, KernelError},
+    kernels::support::{Clamp, Window, float_clamp},
     simd::{Level, Rows},
     threads::{PRODUCTS, Threads},
 };

@@ -5,10 +5,8 @@ use tflite_wgpu_model::{BuiltinOperator, DType, DepthwiseConv2DOptions, Op};
 
 use super::{FastKernel, Prepare, Ran, Row, Scratch, workspace::is_modest};
 use crate::{
-    kernels::{
-        EvalCtx, KernelError,
-        support::{Clamp, Window, float_clamp},
-    },
+    eval::{EvalCtx, KernelError},
+    kernels::support::{Clamp, Window, float_clamp},
     simd::{DepthwiseRow, Level, Lines},
 };
 

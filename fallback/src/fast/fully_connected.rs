@@ -4,10 +4,8 @@ use tflite_wgpu_model::{BuiltinOperator, DType, FullyConnectedOptionsWeightsForm
 
 use super::{FastKernel, Prepare, Ran, Row, Scratch, conv::one_row, matrix::Packed};
 use crate::{
-    kernels::{
-        EvalCtx, KernelError,
-        support::{Clamp, float_clamp},
-    },
+    eval::{EvalCtx, KernelError},
+    kernels::support::{Clamp, float_clamp},
     simd::{Level, Rows},
     threads::PRODUCTS,
 };

@@ -30,7 +30,8 @@ use std::any::Any;
 use tflite_wgpu_model::{BuiltinOperator, DType, Data, Node, QuantKind, SubgraphId, Tensor, element_count};
 
 use crate::{
-    kernels::{EvalCtx, EvalEnv, Hybrid, KernelError, support::float_weights},
+    eval::{EvalCtx, EvalEnv, Hybrid, KernelError},
+    kernels::support::float_weights,
     memory::Shared,
     model::Model,
 };

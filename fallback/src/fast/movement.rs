@@ -3,7 +3,10 @@
 use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, Op, Quant};
 
 use super::{FastKernel, Prepare, Ran, Row, Scratch};
-use crate::kernels::{EvalCtx, KernelError, resize::Mapping};
+use crate::{
+    eval::{EvalCtx, KernelError},
+    kernels::resize::Mapping,
+};
 
 pub(super) const ROWS: &[Row] = &[
     Row { op: BuiltinOperator::Pad, prepare: pad },

@@ -4,10 +4,8 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op, Pool2DOptions};
 
 use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
-    kernels::{
-        EvalCtx, KernelError,
-        support::{Clamp, Window, float_clamp},
-    },
+    eval::{EvalCtx, KernelError},
+    kernels::support::{Clamp, Window, float_clamp},
     simd::{Level, Simd, Vectorised},
 };
 

@@ -4,7 +4,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
 use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
-    kernels::{EvalCtx, KernelError},
+    eval::{EvalCtx, KernelError},
     simd::{Level, Simd, Vectorised, functions},
 };
 

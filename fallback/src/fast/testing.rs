@@ -7,7 +7,7 @@ use tflite_wgpu_model::{DType, GraphBuilder, ModelBuilder, NodeId, Op, SubgraphI
 use super::{FastKernel, Prepare, Workspace};
 use crate::{
     Model,
-    kernels::{EvalEnv, Hybrid},
+    eval::{EvalEnv, Hybrid},
     memory::MemoryError,
     node::{Evaluation, NodeState, run_node},
     simd::Level,
@@ -156,7 +156,7 @@ fn wrong_results_are_found() {
 #[test]
 fn a_kernel_that_leaves_an_element_is_found() -> Result<(), Box<dyn Error>> {
     use super::{Ran, Scratch};
-    use crate::kernels::{EvalCtx, KernelError};
+    use crate::eval::{EvalCtx, KernelError};
     struct Lazy;
     impl FastKernel for Lazy {
         fn run(&self, ctx: &mut EvalCtx<'_>, _: &mut Scratch<'_>) -> Result<Ran, KernelError> {

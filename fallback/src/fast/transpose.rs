@@ -5,7 +5,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType};
 
 use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
-    kernels::{EvalCtx, KernelError},
+    eval::{EvalCtx, KernelError},
     threads::Threads,
 };
 

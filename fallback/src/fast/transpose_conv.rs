@@ -7,10 +7,8 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op, TransposeConvOptions, elemen
 
 use super::{FastKernel, Prepare, Ran, Row, Scratch, matrix::Packed, workspace::is_modest};
 use crate::{
-    kernels::{
-        EvalCtx, KernelError,
-        support::{Clamp, Window, float_clamp},
-    },
+    eval::{EvalCtx, KernelError},
+    kernels::support::{Clamp, Window, float_clamp},
     simd::{Level, Rows, Simd, Vectorised},
     threads::{PRODUCTS, Threads},
 };

@@ -11,6 +11,7 @@ use std::{borrow::Cow, collections::VecDeque};
 use tflite_wgpu_model::{DType, Quant, Shape, SubgraphId, TensorId};
 
 use crate::{
+    blocking::block_on,
     content::Content,
     delegate::{Fallback, Partition},
     error::Error,
@@ -24,7 +25,6 @@ use crate::{
 pub use builder::InterpreterBuilder;
 use entry::Entry;
 use flight::Flight;
-pub(crate) use invoke::block_on;
 pub use signature::SignatureRunner;
 
 /// What is known of an input or output.

@@ -7,7 +7,7 @@ use tflite_wgpu_model::{Data, Graph, Node, NodeId, Op, Program, SubgraphId, Tens
 use super::Model;
 use crate::{
     error::{Error, TensorAt},
-    kernels::EvalEnv,
+    eval::EvalEnv,
     memory::Shared,
     node::run_alone,
     value::Value,

@@ -16,8 +16,8 @@ use tflite_wgpu_model::{Bytes, Graph, NodeId, Program, SubgraphId, Tensor, Tenso
 use crate::{
     custom::{CustomOperator, CustomOperators},
     error::{Error, TensorAt},
+    eval::Hybrid,
     fast::{self, FastKernel},
-    kernels::Hybrid,
     memory::Shared,
     value::{Value, ValueError},
 };

@@ -66,3 +66,8 @@ pub(crate) fn list<'a, T: Follow<'a> + 'a>(list: Option<Vector<'a, T>>) -> Vec<T
 pub(crate) fn text(text: Option<&str>) -> String {
     text.unwrap_or_default().to_owned()
 }
+
+/// Sizes of a file as such.
+pub(super) fn sizes(part: &str, list: impl Iterator<Item = i32>) -> Result<Vec<usize>, Fault> {
+    list.map(|n| usize::try_from(n).map_err(|_| Fault::new(part, n, "a size of 0 or more"))).collect()
+}

@@ -6,7 +6,7 @@ use crate::{
     generated::schema,
 };
 
-use super::{attributes::list, tensor::sizes};
+use super::attributes::{list, sizes};
 
 /// The quantisation of a tensor of `dims` in a subgraph of `count` tensors; nothing when the file states nothing.
 pub(super) fn read(tensor: &schema::Tensor<'_>, dims: &[usize], count: usize) -> Result<Option<Quant>, Fault> {

@@ -2,7 +2,11 @@
 
 use crate::{Bytes, DType, Data, Dim, Shape, Tensor, element_count, error::Fault, generated::schema};
 
-use super::{File, attributes::text, quant};
+use super::{
+    File,
+    attributes::{sizes, text},
+    quant,
+};
 
 /// Reads a tensor of a subgraph that has `count` of them. What only matters when a tensor is `used` is not checked
 /// otherwise, and dropped where it is wrong.
@@ -43,11 +47,6 @@ pub(super) fn read(file: &File<'_>, tensor: &schema::Tensor<'_>, count: usize, u
         (None, false) => Data::Computed,
     };
     Ok(Tensor { name: text(tensor.name()), dtype, dims, shape, quant, sparsity, data })
-}
-
-/// Sizes of a file as such.
-pub(super) fn sizes(part: &str, list: impl Iterator<Item = i32>) -> Result<Vec<usize>, Fault> {
-    list.map(|n| usize::try_from(n).map_err(|_| Fault::new(part, n, "a size of 0 or more"))).collect()
 }
 
 /// A dense constant has exactly the bytes that its shape and type need; strings say themselves how long they are.

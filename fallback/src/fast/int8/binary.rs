@@ -4,9 +4,9 @@ use tflite_wgpu_model::{ActivationFunctionType, DType, Op, infer};
 
 use super::scheme::{byte_affine, finish, is_byte};
 use crate::{
+    eval::{EvalCtx, KernelError},
     fast::{FastKernel, Prepare, Ran, Scratch},
     kernels::{
-        EvalCtx, KernelError,
         fixed_point::Multiplier,
         support::{Affine, collapse},
     },

@@ -8,8 +8,9 @@ use super::{
     weights::Matrix,
 };
 use crate::{
+    eval::{EvalCtx, KernelError},
     fast::{FastKernel, Prepare, Ran, Scratch},
-    kernels::{EvalCtx, KernelError, support::Window},
+    kernels::support::Window,
     simd::int8::{Finish, Rounding, Rows},
     threads::BYTE_PRODUCTS,
 };

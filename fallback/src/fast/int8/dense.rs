@@ -9,8 +9,8 @@ use super::{
     weights::Matrix,
 };
 use crate::{
+    eval::{EvalCtx, KernelError},
     fast::{FastKernel, Prepare, Ran, Scratch},
-    kernels::{EvalCtx, KernelError},
     simd::int8::{Finish, Rounding, Rows},
     threads::BYTE_PRODUCTS,
 };

@@ -11,8 +11,9 @@ use super::{
     scheme::{Scheme, Weights, is_byte},
 };
 use crate::{
+    eval::{EvalCtx, KernelError},
     fast::{FastKernel, Prepare, Ran, Scratch, is_modest},
-    kernels::{EvalCtx, KernelError, support::Window},
+    kernels::support::Window,
     simd::int8::{Column, Finish, Level, Panel, Rounding, depthwise},
     threads::BYTE_PRODUCTS,
 };

@@ -4,9 +4,9 @@ use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, Op, Pool
 
 use super::scheme::{byte_affine, is_byte};
 use crate::{
+    eval::{EvalCtx, KernelError},
     fast::{FastKernel, Prepare, Ran, Scratch},
     kernels::{
-        EvalCtx, KernelError,
         fixed_point::Multiplier,
         reduce::{Plan, divided},
         support::{Affine, Clamp, Stored, Window, stored_clamp},

@@ -4,11 +4,9 @@ use tflite_wgpu_model::{DType, Op};
 
 use super::scheme::{byte_affine, is_byte};
 use crate::{
+    eval::{EvalCtx, KernelError},
     fast::{FastKernel, Prepare, Ran, Scratch},
-    kernels::{
-        EvalCtx, KernelError,
-        support::{Affine, Stored},
-    },
+    kernels::support::{Affine, Stored},
     simd::int8::Level,
     threads::BYTE_PRODUCTS,
 };

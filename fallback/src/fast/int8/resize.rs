@@ -4,11 +4,9 @@ use tflite_wgpu_model::{DType, Op};
 
 use super::scheme::is_byte;
 use crate::{
+    eval::{EvalCtx, KernelError},
     fast::{FastKernel, Prepare, Ran, Scratch},
-    kernels::{
-        EvalCtx, KernelError,
-        resize::{Mapping, Tap, blend_float},
-    },
+    kernels::resize::{Mapping, Tap, blend_float},
     simd::int8::Level,
     threads::{BYTE_PRODUCTS, Threads},
 };

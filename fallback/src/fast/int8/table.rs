@@ -5,8 +5,8 @@ use tflite_wgpu_model::{DType, Data, Node, Op, TensorId};
 use super::scheme::is_byte;
 use crate::{
     Value,
+    eval::{EvalCtx, KernelError},
     fast::{FastKernel, Prepare, Ran, Scratch},
-    kernels::{EvalCtx, KernelError},
     node::run_node,
     simd::int8::{Level, lookup},
     threads::BYTE_PRODUCTS,

@@ -6,7 +6,7 @@ use tflite_wgpu_model::{
     SubOptions, SubgraphId, Tensor, TensorId, TransposeConvOptions, infer,
 };
 
-use crate::{Interpreter, Kernels, Model, Value, fast, kernels::Hybrid, simd::int8::Level};
+use crate::{Interpreter, Kernels, Model, Value, eval::Hybrid, fast, simd::int8::Level};
 
 pub(super) type Outcome = Result<(), Box<dyn std::error::Error>>;
 

@@ -9,11 +9,9 @@ use super::{
     weights::Matrix,
 };
 use crate::{
+    eval::{EvalCtx, KernelError},
     fast::{FastKernel, Prepare, Ran, Scratch},
-    kernels::{
-        EvalCtx, KernelError,
-        support::{Operands, Window},
-    },
+    kernels::support::{Operands, Window},
     simd::int8::{Finish, Rounding, Rows},
     threads::BYTE_PRODUCTS,
 };
