@@ -1,9 +1,17 @@
 //! Adapter classes and the one table of their choices (tiles, workgroups, strips, rounding).
 
+mod measured;
+mod products;
+
+use std::sync::Arc;
+
 use crate::{
     kernels::{Dialect, F16Form, Rounding},
     options::Precision,
 };
+
+pub use measured::Measured;
+pub use products::{Choice, ProductKind, ProductShape, Split, Staged};
 
 /// What kind of adapter shaders are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,6 +96,13 @@ pub struct Tuning {
     pub product_few: Tile,
     /// Products with one row.
     pub vector: Tile,
+    /// Products with one row and enough depth for the lanes of a workgroup to share it; `None` where that is slower.
+    pub split: Option<Split>,
+    /// Tiles of products and convolutions whose operands a workgroup stages in its memory, the largest first; none
+    /// where workgroups have no memory of their own.
+    pub staged: &'static [Staged],
+    /// What was measured on the adapter itself; it comes before this table's rules.
+    pub measured: Arc<Measured>,
     /// From this many rows on a product has many.
     pub many_rows: usize,
     /// Output texels whose weights lie together, row by row; 0 for all of them.
@@ -147,6 +162,9 @@ impl Tuning {
             product,
             product_few,
             vector,
+            split: Split::of(class),
+            staged: if class == AdapterClass::Discrete { products::STAGED } else { &[] },
+            measured: Arc::default(),
             many_rows: 400,
             weight_group: if class.is_software() { 4 } else { 0 },
             conv_texels,

@@ -9,7 +9,7 @@ use common::{TestResult, check, floats, random, run_with};
 use tflite_wgpu::{
     DelegateOptions, GpuDelegate, compare,
     gpu::{DeviceOptions, GpuDevice},
-    tuning::{AdapterClass, Tuning},
+    tuning::{AdapterClass, Split, Tuning},
 };
 use tflite_wgpu_fallback::{Interpreter, Model, Value};
 use tflite_wgpu_model::*;
@@ -257,6 +257,8 @@ fn other_classes_compute_the_same() -> TestResult {
         case(Conv, [2, 9, 9, 5], 20, 3, 2),
         dilated(2, case(Conv, [1, 9, 11, 8], 12, 3, 1)),
         case(Dense, [1, 1, 1, 20], 33, 1, 1),
+        with(Tail::Logistic, case(Dense, [1, 1, 1, 201], 37, 1, 1)),
+        with(Tail::Residual, case(Conv, [1, 9, 9, 70], 36, 1, 1)),
         case(Depthwise, [1, 9, 10, 9], 9, 3, 1),
         case(MaxPool, [1, 9, 10, 9], 9, 3, 2),
     ];
@@ -272,18 +274,101 @@ fn other_classes_compute_the_same() -> TestResult {
         if quads && shares {
             exclusive.tuning = exclusive.tuning.clone().with_subgroups(4, 4);
         }
-        for case in cases {
-            let (program, values) = case.program()?;
-            let model = Model::new(program)?;
-            let expected = run_with(&mut Interpreter::builder(&model).build()?, &values)?;
-            let options = DelegateOptions::parse(["device=gpu", "precision=f16"])?;
-            let delegate = GpuDelegate::with_device(Arc::clone(&device), options);
-            let mut gpu = Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
-            let found = run_with(&mut gpu, &values)?;
-            assert!(gpu.fallbacks().is_empty(), "{class:?} {case:?}");
-            let (cpu, gpu) = (expected.first().ok_or("no output")?, found.first().ok_or("no output")?);
-            compare::compare(cpu, gpu, &compare::F16_OPERATOR).map_err(|e| format!("{class:?} {case:?}: {e}"))?;
+        compare_on(&device, &cases, &format!("{class:?}"))?;
+    }
+    Ok(())
+}
+
+/// Runs cases in f16 on a device and compares them with the reference.
+fn compare_on(device: &Arc<GpuDevice>, cases: &[Case], what: &str) -> TestResult {
+    for case in cases {
+        let (program, values) = case.program()?;
+        compare_program(device, &program, &values, &format!("{what} {case:?}"))?;
+    }
+    Ok(())
+}
+
+fn compare_program(device: &Arc<GpuDevice>, program: &Program, values: &[Value], what: &str) -> TestResult {
+    let model = Model::new(program.clone())?;
+    let expected = run_with(&mut Interpreter::builder(&model).build()?, values)?;
+    let options = DelegateOptions::parse(["device=gpu", "precision=f16"])?;
+    let delegate = GpuDelegate::with_device(Arc::clone(device), options);
+    let mut gpu = Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
+    let found = run_with(&mut gpu, values)?;
+    assert!(gpu.fallbacks().is_empty(), "{what}");
+    let (cpu, gpu) = (expected.first().ok_or("no output")?, found.first().ok_or("no output")?);
+    compare::compare(cpu, gpu, &compare::F16_OPERATOR).map_err(|e| format!("{what}: {e}"))?;
+    Ok(())
+}
+
+/// A device of its own with another tuning.
+fn tuned(tuning: impl FnOnce(&mut Tuning)) -> Result<Arc<GpuDevice>, Box<dyn std::error::Error>> {
+    let mut device = pollster::block_on(GpuDevice::open(&DeviceOptions::default()))?;
+    tuning(&mut Arc::get_mut(&mut device).ok_or("the device is shared")?.tuning);
+    Ok(device)
+}
+
+/// Every staged tile, whatever the sizes suggest: rows, columns and depths that are no multiples of a workgroup's.
+#[test]
+fn staged_tiles_compute_the_same() -> TestResult {
+    if common::device()?.is_none() {
+        return Ok(());
+    }
+    use Kind::Conv;
+    let cases = [
+        with(Tail::Relu6, case(Conv, [1, 9, 11, 70], 75, 1, 1)),
+        with(Tail::Logistic, case(Conv, [2, 7, 7, 64], 17, 1, 1)),
+        with(Tail::Residual, case(Conv, [2, 9, 9, 21], 18, 3, 1)),
+        case(Conv, [1, 15, 17, 12], 30, 5, 2),
+        dilated(2, case(Conv, [1, 9, 11, 8], 66, 3, 1)),
+    ];
+    let all = Tuning::of(AdapterClass::Discrete, true, true).staged;
+    assert!(all.len() > 1);
+    for staged in all {
+        let device = tuned(|tuning| {
+            *tuning = Tuning::of(AdapterClass::Discrete, false, true);
+            tuning.staged = std::slice::from_ref(staged);
+        })?;
+        compare_on(&device, &cases, &format!("{staged:?}"))?;
+    }
+    Ok(())
+}
+
+/// One row whose depth the lanes of a workgroup share, in workgroups of several shapes and of one subgroup.
+#[test]
+fn split_rows_compute_the_same() -> TestResult {
+    if common::device()?.is_none() {
+        return Ok(());
+    }
+    let (dense, conv) = (Kind::Dense, Kind::Conv);
+    let cases = [
+        with(Tail::Logistic, case(dense, [1, 1, 1, 203], 37, 1, 1)),
+        with(Tail::Residual, case(conv, [1, 1, 1, 130], 16, 1, 1)),
+        case(dense, [1, 1, 1, 1024], 5, 1, 1),
+    ];
+    let shares = common::device()?.is_some_and(|device| device.tuning.product.broadcast == 8);
+    let shapes = [(8, 16, false), (8, 8, false), (1, 8, false), (4, 2, false), (1, 8, true)];
+    for (columns, lanes, subgroup) in shapes.into_iter().filter(|(_, _, subgroup)| shares || !subgroup) {
+        let split = Split { columns, lanes, subgroup };
+        let device = tuned(|tuning| tuning.split = Some(split))?;
+        compare_on(&device, &cases, &format!("{split:?}"))?;
+        for (adj_x, adj_y) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (program, values) = one_row(adj_x, adj_y)?;
+            compare_program(&device, &program, &values, &format!("{split:?} {adj_x} {adj_y}"))?;
         }
     }
     Ok(())
+}
+
+/// A BATCH_MATMUL of one row by computed matrices, with batches of the right operand that the left one repeats.
+fn one_row(adj_x: bool, adj_y: bool) -> Result<(Program, Vec<Value>), Box<dyn std::error::Error>> {
+    let (depth, width) = (131, 19);
+    let x = if adj_x { [1, depth, 1] } else { [1, 1, depth] };
+    let y = if adj_y { [3, width, depth] } else { [3, depth, width] };
+    let mut graph = GraphBuilder::new();
+    let inputs = [Some(graph.input("x", F, &x)), Some(graph.input("y", F, &y))];
+    let op = Op::BatchMatmul(BatchMatMulOptions { adj_x, adj_y, asymmetric_quantize_inputs: false });
+    let result = graph.op(op, &inputs, &[("result", F, &[3, 1, width])]);
+    graph.output(result);
+    Ok((ModelBuilder::new().subgraph(graph).program(), vec![random(5, &x)?, random(6, &y)?]))
 }

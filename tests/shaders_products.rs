@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use tflite_wgpu::{
     kernels::{self, Dialect, F16Form, Rounding},
     ops::{self, LowerCtx},
+    plan::step::VariantValue,
     region::{Fused, Region, RegionNode, RegionTensor, Storage},
     tuning::{AdapterClass, Tuning},
 };
@@ -89,6 +90,11 @@ fn validate(cases: &[Case]) -> Result {
                 let taps = case.inputs.get(1).and_then(|dims| dims.get(2)).copied().unwrap_or(1);
                 let rolled = case.kernel == "conv_strip" && taps > tuning.conv_strip_taps;
                 let kernel = match case.kernel {
+                    // Workgroups work together only where the class has a row for that.
+                    "gemm_vector" if tuning.split.is_none() => "gemm",
+                    "matmul_vector" if tuning.split.is_none() => "matmul",
+                    "gemm_staged" if tuning.staged.is_empty() => "gemm",
+                    "conv_staged" if tuning.staged.is_empty() => "conv_general",
                     _ if rolled => "conv_general",
                     "depthwise_strip" if tuning.depthwise_columns != [0, 0] => "depthwise_column",
                     kernel => kernel,
@@ -174,6 +180,37 @@ fn convolutions_validate() -> Result {
     ])
 }
 
+/// One for each of the staged tiles: 64 by 16 and 32 by 8 texels.
+#[test]
+fn staged_products_validate() -> Result {
+    let mut cases = Vec::new();
+    for size in [112, 40] {
+        let (input, output) = ([1, size, size, 64], [1, size, size, 64]);
+        cases.push(case(conv(1, 1), &[&input, &[64, 1, 1, 64], &[64]], &[0], &output, "gemm_staged"));
+        let input = [1, size, size, 4];
+        cases.push(case(conv(1, 1), &[&input, &[64, 4, 4, 4], &[64]], &[0], &output, "conv_staged"));
+    }
+    let discrete = Tuning::of(AdapterClass::Discrete, true, true);
+    let tiles: BTreeSet<_> = cases.iter().map(|case| staged(case, &discrete)).collect::<Result<_>>()?;
+    assert_eq!(tiles, BTreeSet::from([(8, 2), (4, 1)]));
+    validate(&cases)
+}
+
+/// Rows and texels of an invocation.
+fn staged(case: &Case, tuning: &Tuning) -> Result<(i64, i64)> {
+    let mut region = region(case, Storage::F16)?;
+    let node = region.nodes[0].clone();
+    let row = ops::row(case.op.builtin()).ok_or("no row")?;
+    let mut ctx = LowerCtx::new(&mut region, tuning);
+    (row.lower)(&mut ctx, &node)?;
+    let step = ctx.lowered.steps.last().ok_or("no step")?;
+    let value = |wanted: &str| match step.variant.values.iter().find(|(name, _)| *name == wanted) {
+        Some((_, VariantValue::Int(value))) => Ok(*value),
+        _ => Err(format!("no {wanted}")),
+    };
+    Ok((value("pixels")?, value("texels")?))
+}
+
 #[test]
 fn depthwise_convolutions_validate() -> Result {
     validate(&[
@@ -204,7 +241,8 @@ fn products_validate() -> Result {
     let mut cases = vec![
         case(dense(), &[&[1, 12], &[10, 12], &[10]], &[0], &[1, 10], "gemm"),
         case(dense(), &[&[9, 12], &[10, 12]], &[0], &[9, 10], "gemm"),
-        case(dense(), &[&[1, 7, 7, 3], &[10, 147]], &[0], &[1, 10], "gemm"),
+        case(dense(), &[&[1, 7, 7, 3], &[10, 147]], &[0], &[1, 10], "gemm_vector"),
+        case(dense(), &[&[1, 512], &[40, 512], &[40]], &[0], &[1, 40], "gemm_vector"),
         case(dense(), &[&[3, 4], &[10, 6]], &[0], &[2, 10], "gemm"),
         case(dense(), &[&[9, 12], &[10, 12], &[10]], &[0, 1], &[9, 10], "matmul"),
         case(dense(), &[&[3, 4], &[10, 6], &[10]], &[0, 1, 2], &[2, 10], "matmul"),
@@ -219,6 +257,9 @@ fn products_validate() -> Result {
                 let y: &[usize] = if adj_y { &[10, 6] } else { &[6, 10] };
                 cases.push(case(matmul(adj_x, adj_y), &[&x, y], &[0, 1], &[2, rows, 10], "matmul"));
             }
+            let x = if adj_x { [2, 150, 1] } else { [2, 1, 150] };
+            let y: &[usize] = if adj_y { &[10, 150] } else { &[150, 10] };
+            cases.push(case(matmul(adj_x, adj_y), &[&x, y], &[0, 1], &[2, 1, 10], "matmul_vector"));
         }
     }
     validate(&cases)

@@ -67,6 +67,8 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "transfer.wgsl",
     "tile.wgsl",
     "gemm.wgsl",
+    "staged.wgsl",
+    "vector.wgsl",
     "repack_rows.wgsl",
     "conv.wgsl",
     "conv_grouped.wgsl",

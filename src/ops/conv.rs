@@ -10,10 +10,10 @@ use super::{
     window::{self, Axis, nhwc},
 };
 use crate::{
-    kernels::{KernelRow, ParamType, blocks, input, output, weights as weight_texels},
+    kernels::{KernelRow, ParamType, input, output, weights as weight_texels},
     reason::Reason,
-    region::RegionNode,
-    tuning::Tile,
+    region::{RegionNode, Storage},
+    tuning::{Choice, ProductKind, ProductShape},
 };
 
 /// The operators of this family.
@@ -49,22 +49,9 @@ const GROUPED_PARAMS: &[(&str, ParamType)] = &window::param_table::<18>(&[
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[
-    KernelRow {
-        name: "conv_strip",
-        file: "conv.wgsl",
-        bindings: &[input("src"), blocks("weights"), weight_texels("bias"), output("dst")],
-        params: PARAMS,
-        epilogue: true,
-        twin: "CONV_2D",
-    },
-    KernelRow {
-        name: "conv_general",
-        file: "conv.wgsl",
-        bindings: &[input("src"), blocks("weights"), weight_texels("bias"), output("dst")],
-        params: PARAMS,
-        epilogue: true,
-        twin: "CONV_2D",
-    },
+    window_kernel("conv_strip", "conv.wgsl"),
+    window_kernel("conv_general", "conv.wgsl"),
+    window_kernel("conv_staged", "staged.wgsl"),
     KernelRow {
         name: "conv_grouped",
         file: "conv_grouped.wgsl",
@@ -75,11 +62,11 @@ pub const KERNELS: &[KernelRow] = &[
     },
 ];
 
-const GROUPED_WORKGROUP: usize = 64;
+const fn window_kernel(name: &'static str, file: &'static str) -> KernelRow {
+    KernelRow { name, file, bindings: dense::BINDINGS, params: PARAMS, epilogue: true, twin: "CONV_2D" }
+}
 
-/// Filter widths (up to the tuning's limit) and strides that have strips; others take the general kernel.
-const STRIP_FILTERS: &[usize] = &[3, 5, 7];
-const STRIP_STRIDES: &[usize] = &[1, 2];
+const GROUPED_WORKGROUP: usize = 64;
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     window::support_activations(ctx, 0)?;
@@ -132,6 +119,20 @@ impl Geometry {
         weights::Shape { taps: self.y.taps * self.x.taps, depth: self.depth, channels: self.out_channels }
     }
 
+    /// The convolution as a product of its pixels.
+    fn product(&self, storage: [Storage; 3]) -> ProductShape {
+        let (y, x) = (self.y, self.x);
+        let kind = ProductKind::Window {
+            taps: [y.taps, x.taps],
+            stride: [y.stride, x.stride],
+            dilation: [y.dilation, x.dilation],
+            columns: x.output,
+            group_width: self.group_channels.div_ceil(4),
+        };
+        let (depth, width) = (self.depth.div_ceil(4), self.out_channels.div_ceil(4));
+        ProductShape { kind, rows: self.batch * y.output * x.output, depth, width, storage }
+    }
+
     fn macs(&self) -> usize {
         self.output().iter().product::<usize>() * self.y.taps * self.x.taps * self.depth
     }
@@ -165,32 +166,32 @@ pub(super) fn lower_geometry(
     let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
     let shape = geometry.weight_shape();
     let group = weights::group(ctx.tuning, geometry.out_channels.div_ceil(4));
+    let product = geometry.product([ctx.region.tensor(src).storage, storage, ctx.region.tensor(dst).storage]);
+    let choice = ctx.choose(product);
     let (y, x) = (geometry.y, geometry.x);
-    let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride) && x.dilation == 1;
-    let strip = strip && geometry.groups() == 1 && x.taps <= ctx.tuning.conv_strip_taps;
-    let (tile, tiles) = choose(ctx, geometry, strip);
-    let key = format!("{filter} conv_{} {} {group}", weights::blocks_name(tile), order.name());
+    let key = format!("{filter} conv_{} {} {group}", weights::blocks_name(choice), order.name());
     let operand = ctx.packed(&key, storage, filter, move |values| {
-        weights::blocks_of(tile, weights::blocks(values, shape, group, |tap, i, o| order.at(shape, tap, i, o)))
+        weights::blocks_of(choice, weights::blocks(values, shape, group, |tap, i, o| order.at(shape, tap, i, o)))
     })?;
     let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;
-    let mut step = windows(ctx.step(if strip { "conv_strip" } else { "conv_general" }, node), geometry)
+    let mut step = windows(ctx.step(choice.kernel(&product), node), geometry)
         .tensor("src", src)
         .operand("weights", operand)
         .operand("bias", bias)
         .tensor("dst", dst)
-        .param("depth", geometry.depth.div_ceil(4))
+        .param("depth", product.depth)
         .param("group_width", geometry.group_channels.div_ceil(4))
         .param("group", group)
         .param("rows", geometry.batch * y.output)
-        .param("strips", x.output.div_ceil(tile.pixels));
-    if strip {
-        step = step.value("kernel_w", tile::to_i64(x.taps)).value("stride", tile::to_i64(x.stride));
-    } else if tile.has_quads() && geometry.depth <= 4 {
-        step = step.value("shallow", 1);
+        .param("strips", choice.tile().map_or(0, |tile| x.output.div_ceil(tile.pixels)));
+    match choice {
+        Choice::Strip(_) => {
+            step = step.value("kernel_w", tile::to_i64(x.taps)).value("stride", tile::to_i64(x.stride));
+        }
+        Choice::Direct(tile) if tile.has_quads() && geometry.depth <= 4 => step = step.value("shallow", 1),
+        _ => {}
     }
-    let width = geometry.out_channels.div_ceil(4);
-    tile::cover(step, tile, tiles, width).clean().fused(&node.fused).finish(ctx)
+    tile::cover_product(step, choice, &product).clean().fused(&node.fused).finish(ctx)
 }
 
 /// Parameters that all kernels of the family have.
@@ -201,21 +202,6 @@ fn windows(step: StepBuilder, geometry: &Geometry) -> StepBuilder {
         .param("width", geometry.out_channels.div_ceil(4))
         .param("channels", geometry.out_channels)
         .macs(geometry.macs())
-}
-
-/// The tile of a convolution with more than one tap, and how many cover the output's pixels. An invocation's output
-/// texels lie in one group.
-fn choose(ctx: &LowerCtx<'_>, geometry: &Geometry, strip: bool) -> (Tile, usize) {
-    let (rows, columns) = (geometry.batch * geometry.y.output, geometry.x.output);
-    let base = tile::product(ctx.tuning, rows * columns, geometry.out_channels.div_ceil(4));
-    let most = if base.broadcast > 0 { base.texels } else { ctx.tuning.conv_texels };
-    let whole = geometry.groups() == 1 || geometry.group_channels.div_ceil(4).is_multiple_of(most);
-    let (texels, broadcast) = if whole { (most, base.broadcast) } else { (1, 0) };
-    if strip {
-        let pixels = tile::strip(ctx.tuning, columns);
-        return (Tile { pixels, texels, broadcast, ..base }, rows * columns.div_ceil(pixels));
-    }
-    (Tile { texels, broadcast, ..base }, (rows * columns).div_ceil(base.pixels))
 }
 
 fn lower_grouped(

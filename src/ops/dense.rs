@@ -7,9 +7,10 @@ use super::{
     weights::{self, Order},
 };
 use crate::{
-    kernels::{KernelRow, ParamType::U32, blocks, input, output, weights as weight_texels},
+    kernels::{BindingRow, KernelRow, ParamType::U32, blocks, input, output, weights as weight_texels},
     reason::Reason,
     region::{RegionNode, Texels},
+    tuning::{ProductKind, ProductShape},
 };
 
 /// The operators of this family.
@@ -22,14 +23,9 @@ pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::FullyConnected, support
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[
-    KernelRow {
-        name: "gemm",
-        file: "gemm.wgsl",
-        bindings: &[input("src"), blocks("weights"), weight_texels("bias"), output("dst")],
-        params: &[("rows", U32), ("depth", U32), ("width", U32), ("group", U32), ("channels", U32)],
-        epilogue: true,
-        twin: "FULLY_CONNECTED",
-    },
+    product_kernel("gemm", "gemm.wgsl"),
+    product_kernel("gemm_staged", "staged.wgsl"),
+    product_kernel("gemm_vector", "vector.wgsl"),
     KernelRow {
         name: "repack_rows",
         file: "repack_rows.wgsl",
@@ -39,6 +35,20 @@ pub const KERNELS: &[KernelRow] = &[
         twin: "RESHAPE",
     },
 ];
+
+/// What products and convolutions with constant weights bind.
+pub(super) const BINDINGS: &[BindingRow] = &[input("src"), blocks("weights"), weight_texels("bias"), output("dst")];
+
+const fn product_kernel(name: &'static str, file: &'static str) -> KernelRow {
+    KernelRow {
+        name,
+        file,
+        bindings: BINDINGS,
+        params: &[("rows", U32), ("depth", U32), ("width", U32), ("group", U32), ("channels", U32)],
+        epilogue: true,
+        twin: "FULLY_CONNECTED",
+    }
+}
 
 const REPACK_WORKGROUP: usize = 64;
 
@@ -114,33 +124,36 @@ pub(super) fn lower_product(
     let shape = weights::Shape { taps: 1, depth: padded_depth, channels };
     let width = channels.div_ceil(4);
     let group = weights::group(ctx.tuning, width);
-    let tile = tile::product(ctx.tuning, rows, width);
-    let key = format!("{filter} gemm_{} {} {inner} {group}", weights::blocks_name(tile), order.name());
+    let product = ProductShape {
+        kind: ProductKind::Dense,
+        rows,
+        depth: padded_depth.div_ceil(4),
+        width,
+        storage: [ctx.region.tensor(src).storage, storage, ctx.region.tensor(dst).storage],
+    };
+    let choice = ctx.choose(product);
+    let key = format!("{filter} gemm_{} {} {inner} {group}", weights::blocks_name(choice), order.name());
     let operand = ctx.packed(&key, storage, filter, move |values| {
         let (padded_inner, stored) = (inner.next_multiple_of(4), weights::Shape { taps: 1, depth, channels });
         let at = |_, i: usize, o| match i % padded_inner {
             lane if lane < inner => order.at(stored, 0, i / padded_inner * inner + lane, o),
             _ => usize::MAX,
         };
-        weights::blocks_of(tile, weights::blocks(values, shape, group, at))
+        weights::blocks_of(choice, weights::blocks(values, shape, group, at))
     })?;
     let bias = weights::bias(ctx, node.input(2), channels)?;
     let step = ctx
-        .step("gemm", node)
+        .step(choice.kernel(&product), node)
         .tensor("src", src)
         .operand("weights", operand)
         .operand("bias", bias)
         .tensor("dst", dst)
         .param("rows", rows)
-        .param("depth", padded_depth.div_ceil(4))
+        .param("depth", product.depth)
         .param("width", width)
         .param("group", group)
         .param("channels", channels);
-    tile::cover(step, tile, rows.div_ceil(tile.pixels), width)
-        .clean()
-        .fused(&node.fused)
-        .macs(rows * depth * channels)
-        .finish(ctx)
+    tile::cover_product(step, choice, &product).clean().fused(&node.fused).macs(rows * depth * channels).finish(ctx)
 }
 
 /// A tensor with `src`'s elements in rows of another length.

@@ -127,7 +127,7 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     }
     let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride) && x.dilation == 1;
     let (kernel, pixels) = match multiplier {
-        1 if strip => ("depthwise_strip", tile::strip(ctx.tuning, x.output)),
+        1 if strip => ("depthwise_strip", ctx.tuning.strip(x.output)),
         1 => ("depthwise_general", GENERAL_PIXELS),
         _ => ("depthwise_scalar", 1),
     };

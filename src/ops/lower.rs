@@ -11,7 +11,7 @@ use crate::{
     plan::step::{EpilogueStep, Operand, Packing, Step, Variant, VariantValue, WeightData, Weights, WeightsId},
     reason::Reason,
     region::{Binary, Fused, Region, RegionNode, RegionTensor, Spread, Storage, Unary},
-    tuning::Tuning,
+    tuning::{Choice, ProductShape, Tuning},
 };
 
 /// Why a node has no steps.
@@ -46,6 +46,8 @@ pub struct Lowered {
     pub weights: Vec<Weights>,
     /// Tensors that are another tensor's memory under another shape: `(alias, of)`.
     pub aliases: Vec<(TensorId, TensorId)>,
+    /// Products and convolutions whose kernels were chosen by their shapes, each shape once.
+    pub products: Vec<ProductShape>,
 }
 
 /// What a lowering works with.
@@ -62,6 +64,14 @@ impl<'a> LowerCtx<'a> {
     /// A context for `region`.
     pub fn new(region: &'a mut Region, tuning: &'a Tuning) -> Self {
         Self { region, tuning, lowered: Lowered::default() }
+    }
+
+    /// How a product is computed.
+    pub(super) fn choose(&mut self, shape: ProductShape) -> Choice {
+        if !self.lowered.products.contains(&shape) {
+            self.lowered.products.push(shape);
+        }
+        self.tuning.choose(&shape)
     }
 
     /// Dimensions of a tensor.

@@ -4,15 +4,20 @@ use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::{BatchMatMulOptions, BuiltinOperator, DType, Op, TensorId, infer};
 
 use super::{
-    LowerCtx, LowerError, OpRow, SupportCtx,
+    LowerCtx, LowerError, OpRow, StepBuilder, SupportCtx,
     dense::{self, Product},
     tile,
     weights::{self, Order},
 };
 use crate::{
-    kernels::{KernelRow, ParamType::U32, input, output},
+    kernels::{
+        BindingRow, KernelRow,
+        ParamType::{self, U32},
+        input, output,
+    },
     reason::Reason,
     region::{Binary, Fused, RegionNode, RegionTensor, Spread, Storage, Texels},
+    tuning::Tile,
 };
 
 /// The operators of this family.
@@ -23,29 +28,31 @@ pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::BatchMatmul, support, l
     .leaves("batches that broadcast in more than three groups of dimensions")];
 
 /// Kernels of this family.
-pub const KERNELS: &[KernelRow] = &[KernelRow {
-    name: "matmul",
-    file: "matmul.wgsl",
-    bindings: &[input("x"), input("y"), output("dst")],
-    params: &[
-        ("rows", U32),
-        ("depth", U32),
-        ("width", U32),
-        ("channels", U32),
-        ("x_width", U32),
-        ("y_width", U32),
-        ("batch_1", U32),
-        ("batch_2", U32),
-        ("x_stride_0", U32),
-        ("x_stride_1", U32),
-        ("x_stride_2", U32),
-        ("y_stride_0", U32),
-        ("y_stride_1", U32),
-        ("y_stride_2", U32),
-    ],
-    epilogue: true,
-    twin: "BATCH_MATMUL",
-}];
+pub const KERNELS: &[KernelRow] =
+    &[matrix_kernel("matmul", "matmul.wgsl"), matrix_kernel("matmul_vector", "vector.wgsl")];
+
+const BINDINGS: &[BindingRow] = &[input("x"), input("y"), output("dst")];
+
+const PARAMS: &[(&str, ParamType)] = &[
+    ("rows", U32),
+    ("depth", U32),
+    ("width", U32),
+    ("channels", U32),
+    ("x_width", U32),
+    ("y_width", U32),
+    ("batch_1", U32),
+    ("batch_2", U32),
+    ("x_stride_0", U32),
+    ("x_stride_1", U32),
+    ("x_stride_2", U32),
+    ("y_stride_0", U32),
+    ("y_stride_1", U32),
+    ("y_stride_2", U32),
+];
+
+const fn matrix_kernel(name: &'static str, file: &'static str) -> KernelRow {
+    KernelRow { name, file, bindings: BINDINGS, params: PARAMS, epilogue: true, twin: "BATCH_MATMUL" }
+}
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     let Op::BatchMatmul(options) = &ctx.node.op else { return Err(Reason::UnsupportedOperator) };
@@ -196,14 +203,9 @@ fn emit(
     let x_matrix = matrix(x_texels, if geometry.adj_x { depth } else { rows });
     let y_matrix = matrix(y_texels, if geometry.adj_y { channels } else { depth });
     let width = channels.div_ceil(4);
-    let base = tile::product(ctx.tuning, rows, width);
-    // Rows of an adjoint left operand come four by four.
-    let pixels = if geometry.adj_x { base.pixels.next_multiple_of(4) } else { base.pixels };
-    let texels = base.texels.min(2);
-    let [wx, wy] = WORKGROUP;
-    let groups = [width.div_ceil(texels).div_ceil(wx), rows.div_ceil(pixels).div_ceil(wy), geometry.batches()];
+    let split = ctx.tuning.split.filter(|split| rows == 1 && split.fits(depth.div_ceil(4)));
     let mut step = ctx
-        .step("matmul", node)
+        .step(if split.is_some() { "matmul_vector" } else { "matmul" }, node)
         .tensor("x", x)
         .tensor("y", y)
         .tensor("dst", dst)
@@ -223,16 +225,26 @@ fn emit(
     for (name, steps) in y_names.into_iter().zip(geometry.y_steps) {
         step = step.param(name, steps * y_matrix);
     }
-    step.value("adj_x", i64::from(geometry.adj_x))
-        .value("adj_y", i64::from(geometry.adj_y))
-        .value("pixels", tile::to_i64(pixels))
+    let step = step.value("adj_x", i64::from(geometry.adj_x)).value("adj_y", i64::from(geometry.adj_y));
+    let step = match split {
+        Some(split) => tile::cover_split(step, split, width, geometry.batches()),
+        None => cover(step, ctx.tuning.tile(rows, width), geometry, width),
+    };
+    step.fused(fused).macs(geometry.batches() * rows * depth * channels).finish(ctx)
+}
+
+/// Sets the template values and the grid of `shaders/matmul.wgsl`.
+fn cover(step: StepBuilder, base: Tile, geometry: &Geometry, width: usize) -> StepBuilder {
+    // Rows of an adjoint left operand come four by four.
+    let pixels = if geometry.adj_x { base.pixels.next_multiple_of(4) } else { base.pixels };
+    let texels = base.texels.min(2);
+    let [wx, wy] = WORKGROUP;
+    let columns = width.div_ceil(texels).div_ceil(wx);
+    step.value("pixels", tile::to_i64(pixels))
         .value("texels", tile::to_i64(texels))
         .value("wx", tile::to_i64(wx))
         .value("wy", tile::to_i64(wy))
-        .grid(groups)
-        .fused(fused)
-        .macs(geometry.batches() * rows * depth * channels)
-        .finish(ctx)
+        .grid([columns, geometry.rows.div_ceil(pixels).div_ceil(wy), geometry.batches()])
 }
 
 const WORKGROUP: [usize; 2] = [8, 1];

@@ -69,8 +69,7 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         _ => "average",
     };
     let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride);
-    let (pixels, kernel_w, stride) =
-        if strip { (tile::strip(ctx.tuning, x.output), x.taps, x.stride) } else { (1, 0, 0) };
+    let (pixels, kernel_w, stride) = if strip { (ctx.tuning.strip(x.output), x.taps, x.stride) } else { (1, 0, 0) };
     let step = window::params(ctx.step("pool", node), y, x)
         .tensor("src", src)
         .tensor("dst", dst)

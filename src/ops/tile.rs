@@ -1,7 +1,7 @@
 //! Tiles of matrix products: how many rows and output texels an invocation computes, and how dispatches cover them.
 
 use super::StepBuilder;
-use crate::tuning::{Lanes, Tile, Tuning};
+use crate::tuning::{Choice, Lanes, ProductShape, Split, Staged, Tile};
 
 /// The largest number of workgroups WebGPU promises per dimension.
 const MAX_GROUPS: usize = 65_535;
@@ -30,6 +30,39 @@ pub(super) fn cover(step: StepBuilder, tile: Tile, tiles: usize, width: usize) -
         .grid(grid)
 }
 
+/// Sets the template values and the grid of a product's step.
+pub(super) fn cover_product(step: StepBuilder, choice: Choice, shape: &ProductShape) -> StepBuilder {
+    let (rows, width) = (shape.rows, shape.width);
+    match choice {
+        Choice::Direct(tile) => cover(step, tile, rows.div_ceil(tile.pixels), width),
+        Choice::Strip(tile) => {
+            let columns = shape.columns().max(1);
+            cover(step, tile, rows / columns * columns.div_ceil(tile.pixels), width)
+        }
+        Choice::Staged(staged) => cover_staged(step, staged, rows, width),
+        Choice::Split(split) => cover_split(step, split, width, 1),
+    }
+}
+
+fn cover_staged(step: StepBuilder, staged: Staged, rows: usize, width: usize) -> StepBuilder {
+    let [y, z] = fold(rows.div_ceil(staged.rows()));
+    let [wx, wz] = staged.workgroup;
+    step.value("pixels", to_i64(staged.pixels))
+        .value("texels", to_i64(staged.texels))
+        .value("wx", to_i64(wx))
+        .value("wz", to_i64(wz))
+        .value("stage", to_i64(staged.stage))
+        .grid([width.div_ceil(staged.columns()), y, z])
+}
+
+/// Sets the template values and the grid of `shaders/vector.wgsl`: one row of `width` output texels per batch.
+pub(super) fn cover_split(step: StepBuilder, split: Split, width: usize, batches: usize) -> StepBuilder {
+    step.value("columns", to_i64(split.columns))
+        .value("split", to_i64(split.lanes))
+        .value("subgroup", i64::from(split.subgroup))
+        .grid([width.div_ceil(split.columns), 1, batches])
+}
+
 /// Sets the template values and the grid of a kernel whose lanes lie over the texels and then the strips of a row, with
 /// rows in y and the batch in z.
 pub(super) fn cover_rows(step: StepBuilder, workgroup: [usize; 2], pixels: usize, output: [usize; 4]) -> StepBuilder {
@@ -43,26 +76,6 @@ pub(super) fn cover_rows(step: StepBuilder, workgroup: [usize; 2], pixels: usize
     ])
 }
 
-/// The tile of a product of `rows` rows and `width` output texels: by the number of rows, and for few rows by the
-/// direction that leaves fewer lanes of a workgroup without work. Where loads of weights are shared, narrow results
-/// take half a tile.
-pub(super) fn product(tuning: &Tuning, rows: usize, width: usize) -> Tile {
-    let (mut many, few) = (tuning.product, tuning.product_few);
-    if many.broadcast > 0 && width * 2 <= many.texels {
-        many.texels /= 2;
-    }
-    if rows == 1 {
-        return tuning.vector;
-    }
-    if rows >= tuning.many_rows {
-        return many;
-    }
-    let busy = |work: usize, lanes: usize| work as f64 / work.next_multiple_of(lanes) as f64;
-    let over_pixels = busy(rows.div_ceil(many.pixels), many.workgroup[0]);
-    let over_channels = busy(width.div_ceil(few.texels), few.workgroup[0]);
-    if over_pixels > over_channels { many } else { few }
-}
-
 /// A tile size as a template value.
 pub(super) fn to_i64(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
@@ -74,35 +87,28 @@ fn fold(groups: usize) -> [usize; 2] {
     [groups.div_ceil(outer), outer]
 }
 
-/// Pixels of a strip: of two lengths the one that leaves fewer pixels of a row of `output` without work.
-pub(super) fn strip(tuning: &Tuning, output: usize) -> usize {
-    let idle = |pixels: usize| output.next_multiple_of(pixels) - output;
-    let [first, second] = tuning.strips;
-    if idle(second) < idle(first) { second } else { first }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tuning::AdapterClass;
+    use crate::tuning::{AdapterClass, Tuning};
 
     #[test]
     fn few_rows_put_lanes_where_work_is() {
         let tuning = Tuning::of(AdapterClass::Lavapipe, false, true);
-        assert_eq!(product(&tuning, 1, 250).pixels, 1);
-        assert_eq!(product(&tuning, 12_544, 4).lanes, Lanes::Pixels);
-        assert_eq!(product(&tuning, 49, 240).lanes, Lanes::Channels);
-        assert_eq!(product(&tuning, 196, 2).lanes, Lanes::Pixels);
-        assert_eq!(strip(&tuning, 112), 7);
-        assert_eq!(strip(&tuning, 32), 8);
+        assert_eq!(tuning.tile(1, 250).pixels, 1);
+        assert_eq!(tuning.tile(12_544, 4).lanes, Lanes::Pixels);
+        assert_eq!(tuning.tile(49, 240).lanes, Lanes::Channels);
+        assert_eq!(tuning.tile(196, 2).lanes, Lanes::Pixels);
+        assert_eq!(tuning.strip(112), 7);
+        assert_eq!(tuning.strip(32), 8);
     }
 
     #[test]
     fn shared_loads_serve_few_rows_and_narrow_results() {
         let tuning = Tuning::of(AdapterClass::Lavapipe, false, true).with_subgroups(8, 8);
-        assert_eq!(product(&tuning, 1, 250).broadcast, 0);
-        assert_eq!(product(&tuning, 49, 240), tuning.product);
-        assert_eq!(product(&tuning, 12_544, 4).texels * 2, tuning.product.texels);
+        assert_eq!(tuning.tile(1, 250).broadcast, 0);
+        assert_eq!(tuning.tile(49, 240), tuning.product);
+        assert_eq!(tuning.tile(12_544, 4).texels * 2, tuning.product.texels);
         assert_eq!(Tuning::of(AdapterClass::Lavapipe, false, true).with_subgroups(4, 8).product.broadcast, 0);
     }
 

@@ -68,9 +68,8 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let bias = weights::bias(ctx, node.input(3), channels)?;
     let width = channels.div_ceil(4);
     let per_phase = out_w.div_ceil(x.stride);
-    let base = tile::product(ctx.tuning, batch * out_h * out_w, width);
-    let tile =
-        Tile { pixels: tile::strip(ctx.tuning, per_phase), texels: ctx.tuning.conv_texels, broadcast: 0, ..base };
+    let base = ctx.tuning.tile(batch * out_h * out_w, width);
+    let tile = Tile { pixels: ctx.tuning.strip(per_phase), texels: ctx.tuning.conv_texels, broadcast: 0, ..base };
     let strips = per_phase.div_ceil(tile.pixels) * x.stride;
     // The windows run from the output to the input; the kernel names them by what it reads and writes.
     let (y, x) = (Axis { input: in_h, output: out_h, ..y }, Axis { input: in_w, output: out_w, ..x });

@@ -7,7 +7,7 @@ use crate::{
     plan::step::{Operand, WeightData},
     reason::Reason,
     region::Storage,
-    tuning::{Tile, Tuning},
+    tuning::{Choice, Tuning},
 };
 
 /// Checks that input `i` is a constant with float values: FLOAT32, FLOAT16, or integers with scales.
@@ -138,9 +138,14 @@ pub(super) fn blocks(
     packed
 }
 
-/// [`blocks`] as a tile reads them: 4 outputs by 4 inputs where quads exchange them.
-pub(super) fn blocks_of(tile: Tile, mut packed: Vec<f32>) -> Vec<f32> {
-    if !tile.has_quads() {
+/// Whether a kernel reads blocks of 4 outputs by 4 inputs: where quads exchange them.
+fn is_transposed(choice: Choice) -> bool {
+    choice.tile().is_some_and(|tile| tile.has_quads())
+}
+
+/// [`blocks`] as a kernel reads them.
+pub(super) fn blocks_of(choice: Choice, mut packed: Vec<f32>) -> Vec<f32> {
+    if !is_transposed(choice) {
         return packed;
     }
     for block in packed.chunks_exact_mut(16) {
@@ -154,8 +159,8 @@ pub(super) fn blocks_of(tile: Tile, mut packed: Vec<f32>) -> Vec<f32> {
 }
 
 /// What tells the two orders of [`blocks_of`] apart in the keys of packed weights.
-pub(super) fn blocks_name(tile: Tile) -> &'static str {
-    if tile.has_quads() { "transposed_blocks" } else { "blocks" }
+pub(super) fn blocks_name(choice: Choice) -> &'static str {
+    if is_transposed(choice) { "transposed_blocks" } else { "blocks" }
 }
 
 /// Texels of 4 outputs in the order `[taps][depth][channels / 4]`; otherwise as [`blocks`].
@@ -206,8 +211,8 @@ mod tests {
     fn quads_read_blocks_transposed() {
         let packed: Vec<f32> = (0..32).map(|i| i as f32).collect();
         let tuning = Tuning::of(AdapterClass::SwiftShader, false, true);
-        assert_eq!(blocks_of(tuning.product, packed.clone()), packed);
-        let quads = blocks_of(tuning.with_subgroups(4, 4).product, packed);
+        assert_eq!(blocks_of(Choice::Direct(tuning.product), packed.clone()), packed);
+        let quads = blocks_of(Choice::Direct(tuning.with_subgroups(4, 4).product), packed);
         assert_eq!(quads[..8], [0., 4., 8., 12., 1., 5., 9., 13.]);
         assert_eq!(quads[28..], [19., 23., 27., 31.]);
     }

@@ -13,7 +13,7 @@ use crate::{
     options::Perturb,
     reason::Reason,
     region::{Region, RegionTensor, Storage, Unary},
-    tuning::Tuning,
+    tuning::{ProductShape, Tuning},
 };
 use step::{EpilogueStep, Operand, Step, Weights};
 
@@ -83,6 +83,8 @@ pub struct Plan {
     pub arena_bytes: usize,
     /// Largest sum of bytes alive at one step: what no placement can go below.
     pub live_bytes: usize,
+    /// Shapes of products and convolutions, each once: what can be measured.
+    pub products: Vec<ProductShape>,
 }
 
 impl Plan {
@@ -186,7 +188,7 @@ pub fn plan(mut region: Region, border: &Border, tuning: &Tuning) -> Result<Plan
     separate_repeated_operands(&mut ctx)?;
     let lowered = ctx.lowered;
     let placed = memory::place(&region, &lowered, &border_slots, &downloads, tuning.alignment);
-    let Lowered { steps, weights, .. } = lowered;
+    let Lowered { steps, weights, products, .. } = lowered;
     Ok(Plan {
         steps,
         weights,
@@ -196,6 +198,7 @@ pub fn plan(mut region: Region, border: &Border, tuning: &Tuning) -> Result<Plan
         downloads,
         arena_bytes: placed.arena_bytes,
         live_bytes: placed.live_bytes,
+        products,
     })
 }
 
