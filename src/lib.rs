@@ -24,6 +24,7 @@
 //! ```
 
 mod annotate;
+mod autotune;
 pub mod compare;
 mod constant;
 mod delegate;

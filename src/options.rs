@@ -78,6 +78,20 @@ pub enum WarmStart {
     Wait,
 }
 
+/// Whether products and convolutions get what was measured to be fastest on the adapter, instead of what the table of its
+/// class suggests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tune {
+    /// The table alone.
+    #[default]
+    Off,
+    /// What an earlier process has measured and left in the cache folder; the table for all else.
+    Cached,
+    /// As `Cached`, and what is missing is measured when a partition is planned, which takes seconds. Where there is no
+    /// clock (browsers), as `Cached`.
+    Now,
+}
+
 /// A kernel whose result is negated, for tests that a wrong kernel is found.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +133,8 @@ pub struct DelegateOptions {
     pub cache_dir: CacheDir,
     /// Who answers while pipelines are compiled; without a choice, the CPU does with `device=auto`.
     pub warm_start: Option<WarmStart>,
+    /// Whether tiles are measured on the adapter.
+    pub tune: Tune,
     /// Whether each step's time on the device is measured and reported.
     pub time_steps: bool,
     /// At most this many partitions, the largest first.
@@ -151,6 +167,7 @@ impl Default for DelegateOptions {
             typed_f16: None,
             cache_dir: CacheDir::default(),
             warm_start: None,
+            tune: Tune::default(),
             time_steps: false,
             max_delegated_partitions: None,
             min_nodes_per_partition: 1,
@@ -176,6 +193,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("f16", "packed or typed"),
     ("cache_dir", "a folder, default or off"),
     ("warm_start", "cpu or wait"),
+    ("tune", "off, cached or now"),
     ("time_steps", "true or false"),
     ("sentinels", "true or false"),
     ("max_delegated_partitions", "a number"),
@@ -290,6 +308,14 @@ impl DelegateOptions {
                     _ => return None,
                 }
             }
+            "tune" => {
+                self.tune = match value {
+                    "off" => Tune::Off,
+                    "cached" => Tune::Cached,
+                    "now" => Tune::Now,
+                    _ => return None,
+                }
+            }
             "sentinels" => self.sentinels = value.parse().ok()?,
             "time_steps" => self.time_steps = value.parse().ok()?,
             "max_delegated_partitions" => self.max_delegated_partitions = Some(value.parse().ok()?),
@@ -347,6 +373,10 @@ mod tests {
         assert_eq!(options.validate, Validate::Every(3));
         assert_eq!(options.gpu_nodes, Some(2..=5));
         assert_eq!(options.deny_ops.len(), 2);
+        assert_eq!(options.tune, Tune::Off);
+        for (value, tune) in [("off", Tune::Off), ("cached", Tune::Cached), ("now", Tune::Now)] {
+            assert_eq!(DelegateOptions::parse([format!("tune={value}").as_str()])?.tune, tune);
+        }
         Ok(())
     }
 
@@ -367,5 +397,6 @@ mod tests {
         assert!(text(&["precision=f64"]).is_some_and(|t| t.contains("f64") && t.contains("f16 or f32")));
         assert!(text(&["validate=every:0"]).is_some());
         assert!(text(&["device"]).is_some());
+        assert!(text(&["tune=always"]).is_some_and(|t| t.contains("always") && t.contains("off, cached or now")));
     }
 }

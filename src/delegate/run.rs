@@ -15,12 +15,12 @@ use super::{
     warm::{Job, Warmer, Warming},
 };
 use crate::{
-    annotate,
+    annotate, autotune,
     constant::Constant,
     error::Error,
     gpu::{BorderBuffers, DeviceBuffer, Executable, GpuDevice, border_buffer},
     ops::Facts,
-    options::WarmStart,
+    options::{Tune, WarmStart},
     partition,
     plan::{self, Border, Plan},
     region::Region,
@@ -363,9 +363,21 @@ impl GpuDelegate {
         }
     }
 
+    /// Plans a region with what the option `tune` lets it know of the adapter.
+    fn plan_tuned(&self, device: &Arc<GpuDevice>, region: Region, border: &Border) -> Result<Plan, Error> {
+        if self.options.tune == Tune::Off {
+            return Ok(plan::plan(region, border, &device.tuning)?);
+        }
+        if self.options.tune == Tune::Now && !cfg!(target_family = "wasm") {
+            let products = plan::plan(region.clone(), border, &device.tuning)?.products;
+            autotune::measure_missing(device, &products)?;
+        }
+        Ok(plan::plan(region, border, &device.measured_tuning())?)
+    }
+
     /// Plans a region, with what tests ask for on top.
-    pub(super) fn plan(&self, device: &GpuDevice, region: Region, border: &Border) -> Result<Plan, Error> {
-        let mut plan = plan::plan(region, border, &device.tuning)?;
+    pub(super) fn plan(&self, device: &Arc<GpuDevice>, region: Region, border: &Border) -> Result<Plan, Error> {
+        let mut plan = self.plan_tuned(device, region, border)?;
         if self.options.sentinels {
             plan.spread();
         }

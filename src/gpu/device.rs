@@ -9,12 +9,13 @@ use super::{
     first_use::Helper,
     memory::WeightStore,
     pipelines::{PipelineStore, Pipelines},
+    tiles::Tiles,
 };
 use crate::{
     error::Error,
     kernels::{F16Form, Rounding},
     plan::{ALIGNMENT, Plan},
-    tuning::Tuning,
+    tuning::{Choice, Measured, ProductShape, Tuning},
 };
 
 /// Limits to ask of the adapter.
@@ -53,6 +54,7 @@ pub struct GpuDevice {
     pub(super) pipelines: Pipelines,
     pub(super) limits: wgpu::Limits,
     pub(super) weights: WeightStore,
+    tiles: Tiles,
     faults: Arc<Faults>,
 }
 
@@ -126,6 +128,7 @@ impl GpuDevice {
         let faults = Arc::new(Faults::default());
         faults.listen(&device);
         let mut opened = Self::new(summary, tuning, device, queue, faults);
+        opened.tiles.keep_in(options.cache_dir.tiles(&info));
         if let Some(file) = options.cache_dir.file(&info) {
             let cache = opened.guarded(|| PipelineStore::open(&opened, file))?;
             opened.pipelines.keep_in(cache);
@@ -164,7 +167,7 @@ impl GpuDevice {
         let tuning = Tuning { alignment, ..tuning };
         let usage = Arc::new(Usage::default());
         let (pipelines, weights) = (Pipelines::default(), WeightStore::default());
-        Self { summary, tuning, usage, device, queue, pipelines, limits, faults, weights }
+        Self { summary, tuning, usage, device, queue, pipelines, limits, faults, weights, tiles: Tiles::default() }
     }
 
     /// Runs calls of wgpu; what the device has against them becomes an error.
@@ -212,6 +215,17 @@ impl GpuDevice {
             (None, Some(message)) => Err(Error::Failed { adapter, message }),
             (None, None) => Ok(()),
         }
+    }
+
+    /// The class's choices, and before them what was measured on this adapter (the first call reads the cache's file).
+    pub fn measured_tuning(&self) -> Tuning {
+        Tuning { measured: self.tiles.known(), ..self.tuning.clone() }
+    }
+
+    /// Notes the best choices of shapes, and keeps them in the cache folder.
+    pub fn keep_choices(&self, best: &[(ProductShape, Choice)]) {
+        let named = best.iter().map(|(shape, choice)| (self.tuning.name(shape), choice.to_string()));
+        self.tiles.add(named.collect::<Measured>());
     }
 
     /// Whether all pipelines of a plan are there.

@@ -12,6 +12,7 @@ mod pipelines;
 mod readback;
 mod resources;
 mod sentinels;
+mod tiles;
 mod timing;
 mod trace;
 
