@@ -53,17 +53,11 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
     }
     let channels = out_channels / groups;
     let bias_of = |group: usize| bias.as_ref().map(|bias| &bias[group * channels..][..channels]);
-    let pack = |(group, filters): (usize, &[f32])| Packed::new(level, filter, filters, bias_of(group));
-    let groups = match given.scaled_bytes(1) {
-        Some(weights) => {
-            let filters = weights.bytes().chunks_exact(channels * filter).zip(weights.scales.chunks_exact(channels));
-            let pack = |(group, filters)| Packed::of_bytes(level, filter, filters, bias_of(group));
-            filters.enumerate().map(pack).collect()
-        }
-        None => {
-            given.with_floats(1, |floats| floats.chunks_exact(channels * filter).enumerate().map(pack).collect())?
-        }
-    };
+    let groups = given.with_stored(1, |stored| {
+        let filters = |group: usize| stored.rows(group * channels, channels, filter);
+        let pack = |group: usize| Some(Packed::new(level, filter, &filters(group)?, bias_of(group)));
+        (0..groups).map(pack).collect::<Option<Vec<_>>>()
+    })??;
     let options = options.clone();
     Some(Box::new(Conv { level, options, shape, dtype: weights.dtype, groups, has_bias: bias.is_some(), clamp }))
 }

@@ -36,10 +36,7 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
     }
     let clamp = float_clamp(options.fused_activation_function).ok()?;
     let bias = given.bias(2, units)?;
-    let packed = match given.scaled_bytes(1) {
-        Some(weights) => Packed::of_bytes(level, depth, (weights.bytes(), &weights.scales), bias.as_deref()),
-        None => given.with_floats(1, |floats| Packed::new(level, depth, floats, bias.as_deref()))?,
-    };
+    let packed = given.with_stored(1, |stored| Packed::new(level, depth, &stored, bias.as_deref()))?;
     Some(Box::new(FullyConnected { weights: packed, shape, dtype: weights.dtype, has_bias: bias.is_some(), clamp }))
 }
 

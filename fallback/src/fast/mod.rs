@@ -17,6 +17,7 @@ mod patches;
 mod pool;
 mod reduce;
 mod softmax;
+mod stored;
 mod transpose;
 mod transpose_conv;
 mod unary;
@@ -27,7 +28,7 @@ mod testing;
 
 use std::any::Any;
 
-use tflite_wgpu_model::{BuiltinOperator, DType, Data, Node, QuantKind, SubgraphId, Tensor, element_count};
+use tflite_wgpu_model::{BuiltinOperator, DType, Data, Node, SubgraphId, Tensor, element_count};
 
 use crate::{
     eval::{EvalCtx, EvalEnv, Hybrid, KernelError},
@@ -73,20 +74,6 @@ const FAMILIES: &[&[Row]] = &[
     transpose_conv::ROWS,
     unary::ROWS,
 ];
-
-/// Weights that stay bytes.
-pub(crate) struct ScaledBytes {
-    value: Shared,
-    /// One for each entry of the first dimension.
-    pub(crate) scales: Vec<f32>,
-}
-
-impl ScaledBytes {
-    /// The bytes.
-    pub(crate) fn bytes(&self) -> &[i8] {
-        bytemuck::cast_slice(self.value.value().bytes())
-    }
-}
 
 /// What is known of a node before it runs: all but shapes and values of computed tensors.
 pub(crate) struct Prepare<'a> {
@@ -155,23 +142,6 @@ impl<'a> Prepare<'a> {
         };
         let floats = float_weights(&ctx, i).ok()?;
         (floats.len() == count).then(|| f(&floats))
-    }
-
-    /// Weights of input `i` that are bytes times a scale for each of the first dimension's entries; `None` for all else,
-    /// and where TFLite's hybrid kernels have another meaning.
-    pub(crate) fn scaled_bytes(&self, i: usize) -> Option<ScaledBytes> {
-        let tensor = self.input(i)?;
-        let kind = &tensor.quant.as_ref()?.kind;
-        let QuantKind::Affine { scale, zero_point, axis } = kind else { return None };
-        let count = *tensor.dims.first()?;
-        let per_row = scale.len() == 1 || (*axis == 0 && scale.len() == count);
-        let plain =
-            tensor.dtype == DType::Int8 && tensor.sparsity.is_none() && zero_point.iter().all(|&zero| zero == 0);
-        if self.hybrid == Hybrid::Tflite || !plain || !per_row {
-            return None;
-        }
-        let scales = (0..count).map(|row| scale.get(row).or(scale.first()).copied()).collect::<Option<_>>()?;
-        Some(ScaledBytes { value: self.constant(i)?, scales })
     }
 
     /// The bias: `Some(None)` when it is omitted, `None` when it is not a constant of `len` floats.

@@ -59,7 +59,7 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
         let column = |tap: usize, channel: usize| &values[(channel * taps + tap) * depth..][..depth];
         let columns = (0..taps).flat_map(|tap| (0..out_channels).map(move |channel| (tap, channel)));
         let ordered: Vec<f32> = columns.flat_map(|(tap, channel)| column(tap, channel)).copied().collect();
-        Packed::new(level, depth, &ordered, None)
+        Packed::new(level, depth, &ordered.as_slice().into(), None)
     })?;
     Some(Box::new(TransposeConv {
         level,

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use tflite_wgpu_model::{Bytes, Graph, NodeId, Program, SubgraphId, Tensor, TensorId};
+use tflite_wgpu_model::{Bytes, DType, Graph, NodeId, Op, Program, SubgraphId, Tensor, TensorId};
 
 use crate::{
     custom::{CustomOperator, CustomOperators},
@@ -136,6 +136,15 @@ impl Model {
             return folded::evaluate(self, subgraph, tensor, maker).map(Some);
         }
         self.decode(subgraph, tensor).map(|decode| decode()).transpose()
+    }
+
+    /// The constant halves of which a folded DEQUANTIZE makes this tensor.
+    pub(crate) fn widened(&self, subgraph: SubgraphId, tensor: TensorId) -> Option<TensorId> {
+        let graph = self.program().graph(subgraph)?;
+        let maker = graph.nodes.get(self.maker(subgraph, tensor)?.index())?;
+        let input = maker.input(0).filter(|_| maker.op == Op::Dequantize)?;
+        let stored = graph.tensors.get(input.index())?;
+        (stored.dtype == DType::Float16 && stored.constant().is_some()).then_some(input)
     }
 
     /// Whether a node's result follows from constants alone.

@@ -2,19 +2,22 @@
 
 use std::arch::x86_64::*;
 
+use half::f16;
+
 use super::{Simd, Vectorised};
 
-/// Proof that this machine has AVX2 and FMA.
+/// Proof that this machine has AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
 
 impl Avx2 {
     pub(super) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        (has && is_x86_feature_detected!("f16c")).then_some(Self(()))
     }
 
     pub(super) fn run<V: Vectorised>(self, work: V) -> V::Output {
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,f16c")]
         fn inner<V: Vectorised>(simd: Avx2, work: V) -> V::Output {
             work.run(simd)
         }
@@ -56,6 +59,12 @@ impl Simd for Avx2 {
     unsafe fn load_from(self, from: *const f32) -> __m256 {
         // SAFETY: the caller has the elements, the token the instructions.
         unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves_from(self, from: *const f16) -> __m256 {
+        // SAFETY: the caller has the elements, the token the instructions.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
     }
 
     #[inline(always)]

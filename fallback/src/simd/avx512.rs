@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use half::f16;
+
 use super::{Simd, Vectorised};
 
 /// Proof that this machine has AVX-512F (with AVX2 and FMA, which every such machine has).
@@ -52,6 +54,12 @@ impl Simd for Avx512 {
     unsafe fn load_from(self, from: *const f32) -> __m512 {
         // SAFETY: the caller has the elements, the token the instructions.
         unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves_from(self, from: *const f16) -> __m512 {
+        // SAFETY: the caller has the elements, the token the instructions.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
     }
 
     #[inline(always)]

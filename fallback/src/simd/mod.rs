@@ -1,7 +1,8 @@
 //! Vectors at the widest level that this machine has, the only place of this crate with `unsafe`.
 //!
-//! Integers are [`int8`]'s. A loop on floats is written once against [`Simd`] and runs through [`Level::run`], which compiles it once per level. The
-//! token of a level exists only where its instructions do, so that the methods of [`Simd`] are safe to call.
+//! Integers are [`int8`]'s. A loop on floats is written once against [`Simd`] and runs through [`Level::run`], which
+//! compiles it once per level. The token of a level exists only where its instructions do, so that the methods of
+//! [`Simd`] are safe to call.
 
 #![allow(unsafe_code, reason = "instructions behind a token, memory behind a checked length; each block says why")]
 
@@ -19,11 +20,13 @@ mod tile;
 
 use std::sync::OnceLock;
 
+use half::f16;
+
 pub(crate) use arena::{Arena, Store};
 pub(crate) use depthwise::DepthwiseRow;
 pub(crate) use functions::Lanewise;
 pub(crate) use lines::{Line, Lines};
-pub(crate) use tile::{Panel, Product, Rows, panel_vectors};
+pub(crate) use tile::{Columns, Panel, Product, Rows, panel_vectors};
 
 /// Vectors of `LANES` floats.
 pub(crate) trait Simd: Copy + Send + Sync {
@@ -46,6 +49,21 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// # Safety
     /// They must be there.
     unsafe fn load_from(self, from: *const f32) -> Self::F;
+    /// `LANES` halves as floats.
+    ///
+    /// # Safety
+    /// They must be there.
+    unsafe fn load_halves_from(self, from: *const f16) -> Self::F;
+    /// The first `LANES` halves as floats.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    #[inline(always)]
+    fn load_halves(self, from: &[f16]) -> Self::F {
+        assert!(from.len() >= Self::LANES);
+        // SAFETY: a vector's elements are there.
+        unsafe { self.load_halves_from(from.as_ptr()) }
+    }
     /// The elements, at most `LANES`; zeros behind them.
     fn load_part(self, from: &[f32]) -> Self::F;
     /// To the first `LANES` elements.
@@ -133,6 +151,11 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => avx512::Avx512::LANES,
         }
+    }
+
+    /// Whether halves become floats by an instruction.
+    pub(crate) fn widens_halves(self) -> bool {
+        !matches!(self, Self::Portable(_))
     }
 
     /// Runs a computation with this level's vectors.

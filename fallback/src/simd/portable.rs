@@ -1,5 +1,7 @@
 //! Eight lanes in plain Rust, which the compiler turns into what the target has.
 
+use half::f16;
+
 use super::Simd;
 
 /// The level of every machine.
@@ -35,6 +37,13 @@ impl Simd for Portable {
     unsafe fn load_from(self, from: *const f32) -> F {
         // SAFETY: the caller has the elements; an array of floats has a float's alignment.
         unsafe { *from.cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_halves_from(self, from: *const f16) -> F {
+        // SAFETY: the caller has the elements; an array of halves has a half's alignment.
+        let halves: [f16; LANES] = unsafe { *from.cast() };
+        halves.map(f16::to_f32)
     }
 
     #[inline(always)]

@@ -1,5 +1,7 @@
 //! The inner loop of matrix products: a few rows times one panel of packed columns.
 
+use half::f16;
+
 use super::{Level, Simd, Vectorised};
 
 /// Rows of floats, each `stride` after the one before.
@@ -13,11 +15,48 @@ pub(crate) struct Rows<'a> {
     pub(crate) count: usize,
 }
 
+/// Weights of a panel, in a type that can be read as vectors of floats.
+pub(crate) trait Columns: Copy {
+    /// Number of weights.
+    fn count(self) -> usize;
+    /// A vector of them from `at` on.
+    ///
+    /// # Safety
+    /// All of it must be there.
+    unsafe fn load<S: Simd>(self, simd: S, at: usize) -> S::F;
+}
+
+impl Columns for &[f32] {
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(self, simd: S, at: usize) -> S::F {
+        // SAFETY: the caller says that a vector is there.
+        unsafe { simd.load_from(self.as_ptr().wrapping_add(at)) }
+    }
+}
+
+impl Columns for &[f16] {
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(self, simd: S, at: usize) -> S::F {
+        // SAFETY: the caller says that a vector is there.
+        unsafe { simd.load_halves_from(self.as_ptr().wrapping_add(at)) }
+    }
+}
+
 /// One panel: `vectors` vectors of columns, column vectors of one step of the depth side by side.
 #[derive(Clone, Copy)]
-pub(crate) struct Panel<'a> {
+pub(crate) struct Panel<'a, W> {
     /// `depth` times `vectors` vectors.
-    pub(crate) weights: &'a [f32],
+    pub(crate) weights: W,
     /// What sums start with, `vectors` vectors.
     pub(crate) start: &'a [f32],
     /// Vectors side by side.
@@ -26,11 +65,18 @@ pub(crate) struct Panel<'a> {
     pub(crate) columns: usize,
 }
 
+impl<'a> Panel<'a, ()> {
+    /// The panel with these weights.
+    pub(crate) fn of<W>(self, weights: W) -> Panel<'a, W> {
+        Panel { weights, start: self.start, vectors: self.vectors, columns: self.columns }
+    }
+}
+
 /// `out = clamp(start + rows * panel)`; rows of `out` are `out_stride` apart.
-pub(crate) struct Product<'a, 'b> {
+pub(crate) struct Product<'a, 'b, W> {
     pub(crate) rows: Rows<'a>,
     pub(crate) depth: usize,
-    pub(crate) panel: Panel<'a>,
+    pub(crate) panel: Panel<'a, W>,
     pub(crate) min: f32,
     pub(crate) max: f32,
     pub(crate) out: &'b mut [f32],
@@ -48,7 +94,7 @@ pub(crate) fn panel_vectors(level: Level) -> usize {
     }
 }
 
-impl Product<'_, '_> {
+impl<W: Columns> Product<'_, '_, W> {
     /// Runs it with a level's vectors.
     pub(crate) fn run(self, level: Level) {
         level.run(self);
@@ -69,8 +115,8 @@ impl Product<'_, '_> {
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize) {
         let (depth, stride, width) = (self.depth, self.rows.stride, V * S::LANES);
         let a = &self.rows.data[row * stride..];
-        assert!(a.len() >= (R - 1) * stride + depth && self.panel.weights.len() >= depth * width);
-        let (a, b) = (a.as_ptr(), self.panel.weights.as_ptr());
+        assert!(a.len() >= (R - 1) * stride + depth && self.panel.weights.count() >= depth * width);
+        let (a, b) = (a.as_ptr(), self.panel.weights);
         let mut sums = [[simd.splat(0.0); V]; R];
         for v in 0..V {
             let start = simd.load(&self.panel.start[v * S::LANES..]);
@@ -82,7 +128,7 @@ impl Product<'_, '_> {
             let mut columns = [simd.splat(0.0); V];
             for (v, column) in columns.iter_mut().enumerate() {
                 // SAFETY: k < depth and v < V, so a whole vector lies before depth * width, which is inside.
-                *column = unsafe { simd.load_from(b.wrapping_add(k * width + v * S::LANES)) };
+                *column = unsafe { b.load(simd, k * width + v * S::LANES) };
             }
             for (r, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: r < R and k < depth, so this is before (R - 1) * stride + depth, which is inside.
@@ -103,7 +149,7 @@ impl Product<'_, '_> {
     }
 }
 
-impl Vectorised for Product<'_, '_> {
+impl<W: Columns> Vectorised for Product<'_, '_, W> {
     type Output = ();
 
     /// The tiles' heights leave registers for the sums, one step's columns and one broadcast value.
@@ -138,7 +184,7 @@ impl Vectorised for Product<'_, '_> {
     }
 }
 
-impl Product<'_, '_> {
+impl<W: Columns> Product<'_, '_, W> {
     #[inline(always)]
     fn rest<S: Simd, const V: usize>(&mut self, simd: S, row: usize) {
         let row = self.tiles::<S, 4, V>(simd, row);
