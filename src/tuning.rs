@@ -125,6 +125,9 @@ pub struct Tuning {
     pub linear_workgroup: usize,
     /// Offsets of tensors in the arena are multiples of this (`min_storage_buffer_offset_alignment`).
     pub alignment: usize,
+    /// Bytes of a buffer of the arena: a larger arena has several, and no tensor lies across two. A multiple of the
+    /// alignment.
+    pub arena_buffer: usize,
 }
 
 impl Tuning {
@@ -174,6 +177,7 @@ impl Tuning {
             row_per_invocation: class.is_software(),
             linear_workgroup: 64,
             alignment: crate::plan::ALIGNMENT,
+            arena_buffer: usize::MAX,
         }
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use common::{TestResult, device, random};
 use tflite_wgpu::{
-    DelegateOptions, GpuDelegate,
+    DelegateOptions, GpuDelegate, compare,
     gpu::{self, DeviceOptions, GpuDevice, wgpu},
 };
 use tflite_wgpu_fallback::{CustomOperator, Interpreter, Model, Value};
-use tflite_wgpu_model::{AddOptions, Bytes, DType, GraphBuilder, ModelBuilder, Op, Program};
+use tflite_wgpu_model::{AddOptions, Bytes, DType, GraphBuilder, ModelBuilder, Op, Program, SoftmaxOptions};
 
 type Res<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -93,7 +93,7 @@ fn the_cpu_goes_on_when_the_device_is_lost_mid_way() -> TestResult {
             let gone = !interpreter.fallbacks().is_empty();
             assert_eq!(gone, invoke >= lost, "invoke {invoke}, lost in {lost}");
             // What had arrived before the loss is the device's.
-            let close = tflite_wgpu::compare::compare(&expected, interpreter.output(0)?, &tflite_wgpu::compare::F16);
+            let close = compare::compare(&expected, interpreter.output(0)?, &tflite_wgpu::compare::F16);
             close.map_err(|mismatch| mismatch.to_string())?;
             if invoke > lost {
                 assert_eq!(interpreter.output(0)?.bytes(), expected.bytes());
@@ -141,8 +141,7 @@ fn a_rebuilt_delegate_works() -> TestResult {
     for _ in 0..2 {
         second.invoke()?;
         assert!(second.fallbacks().is_empty());
-        tflite_wgpu::compare::compare(&expected, second.output(0)?, &tflite_wgpu::compare::F32)
-            .map_err(|mismatch| mismatch.to_string())?;
+        compare::compare(&expected, second.output(0)?, &compare::F32).map_err(|mismatch| mismatch.to_string())?;
     }
     Ok(())
 }
@@ -198,27 +197,66 @@ fn tensors_beyond_the_limits_stay_on_the_cpu() -> TestResult {
     Ok(())
 }
 
-#[test]
-fn an_arena_beyond_the_limits_stays_on_the_cpu() -> TestResult {
+/// Buffers of this size hold one tensor of [`residual`].
+const SMALL: usize = 4096;
+
+/// A device whose buffers are [`SMALL`].
+fn small_device() -> Res<Option<Arc<GpuDevice>>> {
     let limited = callers_device(|limits| {
-        limits.max_storage_buffer_binding_size = 1 << 10;
-        limits.max_uniform_buffer_binding_size = 1 << 10;
-        limits.max_buffer_size = 1 << 10;
+        limits.max_storage_buffer_binding_size = SMALL as u64;
+        limits.max_uniform_buffer_binding_size = SMALL as u64;
+        limits.max_buffer_size = SMALL as u64;
     })?;
-    let Some((device, _)) = limited else { return Ok(()) };
-    let delegate = GpuDelegate::with_device(device, DelegateOptions::parse(["device=gpu"])?);
-    let report = delegate.report();
-    let dims = [1, 4, 4, 16];
+    Ok(limited.map(|(device, _)| device))
+}
+
+/// Three tensors that are alive together, each as large as a buffer of [`small_device`].
+fn residual(outputs: usize) -> Res<Model> {
+    let dims = [1, 8, 8, 16];
+    let one = |name: &'static str| [(name, DType::Float32, &[1usize, 8, 8, 16][..])];
     let mut graph = GraphBuilder::new();
     let a = graph.input("a", DType::Float32, &dims);
-    let b = graph.op(Op::Exp, &[Some(a)], &[("b", DType::Float32, &dims)]);
-    graph.output(b);
-    let model = Model::new(ModelBuilder::new().subgraph(graph).program())?;
+    let b = graph.op(Op::Exp, &[Some(a)], &one("b"));
+    let c = graph.op(Op::Softmax(SoftmaxOptions { beta: 1.0 }), &[Some(b)], &one("c"));
+    let sum = graph.op(Op::Add(AddOptions::default()), &[Some(c), Some(b)], &one("sum"));
+    [sum, c].into_iter().take(outputs).for_each(|output| graph.output(output));
+    Ok(Model::new(ModelBuilder::new().subgraph(graph).program())?)
+}
+
+#[test]
+fn an_arena_beyond_the_largest_buffer_is_several() -> TestResult {
+    let (model, Some(device)) = (residual(1)?, small_device()?) else { return Ok(()) };
+    let input = random(1, &[1, 8, 8, 16])?;
+    let expected = common::run_with(&mut Interpreter::builder(&model).build()?, std::slice::from_ref(&input))?;
+    for precision in ["precision=f32", "precision=f16"] {
+        let delegate =
+            GpuDelegate::with_device(Arc::clone(&device), DelegateOptions::parse(["device=gpu", precision])?);
+        let report = delegate.report();
+        let mut interpreter = Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
+        let tolerance = if precision.ends_with("32") { &compare::F32 } else { &compare::F16 };
+        for _ in 0..2 {
+            let found = common::run_with(&mut interpreter, std::slice::from_ref(&input))?;
+            assert!(interpreter.fallbacks().is_empty(), "{:?}", interpreter.fallbacks());
+            compare::compare(&expected[0], &found[0], tolerance).map_err(|mismatch| mismatch.to_string())?;
+        }
+        let report = report.lock().map_err(|_| "poisoned")?;
+        assert_eq!((report.gpu_nodes(), report.partitions.len()), (3, 1));
+        let bytes = report.partitions[0].arena_bytes;
+        assert!(bytes > SMALL, "{bytes} would fit one buffer");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_readback_beyond_the_limits_stays_on_the_cpu() -> TestResult {
+    let (model, Some(device)) = (residual(2)?, small_device()?) else { return Ok(()) };
+    let delegate = GpuDelegate::with_device(device, DelegateOptions::parse(["device=gpu"])?);
+    let report = delegate.report();
     let mut interpreter = Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
-    let result = common::run_with(&mut interpreter, &[random(1, &dims)?])?;
-    assert_eq!(result.len(), 1);
+    let result = common::run_with(&mut interpreter, &[random(1, &[1, 8, 8, 16])?])?;
+    assert_eq!(result.len(), 2);
     let failure = report.lock().map_err(|_| "poisoned")?.partitions[0].failure.clone().unwrap_or_default();
-    assert!(failure.contains("exceeds the limit 1024"), "{failure}");
+    assert!(failure.contains("readback of 8192 exceeds the limit 4096"), "{failure}");
     Ok(())
 }
 

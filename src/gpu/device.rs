@@ -164,7 +164,9 @@ impl GpuDevice {
         let limits = device.limits();
         // Sixteen bytes at least, as texels are.
         let alignment = usize::try_from(limits.min_storage_buffer_offset_alignment).unwrap_or(ALIGNMENT).max(16);
-        let tuning = Tuning { alignment, ..tuning };
+        let largest = usize::try_from(limits.max_buffer_size).unwrap_or(usize::MAX);
+        let arena_buffer = (largest / ALIGNMENT * ALIGNMENT).max(ALIGNMENT);
+        let tuning = Tuning { alignment, arena_buffer, ..tuning };
         let usage = Arc::new(Usage::default());
         let (pipelines, weights) = (Pipelines::default(), WeightStore::default());
         Self { summary, tuning, usage, device, queue, pipelines, limits, faults, weights, tiles: Tiles::default() }

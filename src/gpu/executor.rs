@@ -9,7 +9,7 @@ use super::{
     buffers::DeviceBuffer,
     device::GpuDevice,
     host::{self, HostClock, HostTimes, Phase},
-    memory::Memory,
+    memory::{Arena, Memory},
     pipelines::Pipeline,
     readback::{Mapping, ReadbackPool},
     resources::{self, BorderBuffers, Resource},
@@ -28,7 +28,7 @@ pub(super) struct Dispatch {
 
 /// The bind groups of all steps, and the arena that they bind.
 pub(super) struct Bound {
-    pub(super) arena: Arc<DeviceBuffer>,
+    pub(super) arena: Arc<Arena>,
     groups: Vec<wgpu::BindGroup>,
 }
 
@@ -214,8 +214,8 @@ impl Executable {
             for download in &self.plan.downloads {
                 let bytes = self.plan.tensor(download.raw).device_bytes() as u64;
                 if let Some(slot) = self.plan.slots.get(&download.raw) {
-                    let from = slot.offset as u64;
-                    encoder.copy_buffer_to_buffer(&bound.arena.buffer, from, &readback.buffer, at, Some(bytes));
+                    let (buffer, from) = bound.arena.place(slot.offset);
+                    encoder.copy_buffer_to_buffer(buffer, from, &readback.buffer, at, Some(bytes));
                 }
                 at += bytes;
             }
@@ -243,17 +243,18 @@ impl Executable {
         }
     }
 
-    pub(super) fn upload(&self, arena: &DeviceBuffer, raw: TensorId, bytes: &[u8]) {
+    pub(super) fn upload(&self, arena: &Arena, raw: TensorId, bytes: &[u8]) {
         let Some(slot) = self.plan.slots.get(&raw) else { return };
         let whole = bytes.len() / 4 * 4;
         let (words, rest) = bytes.split_at(whole);
-        self.device.queue.write_buffer(&arena.buffer, slot.offset as u64, words);
+        let (buffer, offset) = arena.place(slot.offset);
+        self.device.queue.write_buffer(buffer, offset, words);
         if !rest.is_empty() {
             let mut last = [0u8; 4];
             for (to, from) in last.iter_mut().zip(rest) {
                 *to = *from;
             }
-            self.device.queue.write_buffer(&arena.buffer, (slot.offset + whole) as u64, &last);
+            self.device.queue.write_buffer(buffer, offset + whole as u64, &last);
         }
     }
 
@@ -322,7 +323,7 @@ fn check_range(tensor: &RegionTensor, value: &Value) -> Result<(), Error> {
 }
 
 /// Bind groups over an arena.
-fn bind(device: &GpuDevice, dispatches: &[Dispatch], arena: Arc<DeviceBuffer>) -> Bound {
+fn bind(device: &GpuDevice, dispatches: &[Dispatch], arena: Arc<Arena>) -> Bound {
     let group = |dispatch: &Dispatch| {
         device.usage.bind_groups_made.fetch_add(1, Ordering::Relaxed);
         let entries = (0..).zip(&dispatch.resources).map(|(binding, resource)| resource.entry(binding, &arena));

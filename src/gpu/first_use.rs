@@ -13,9 +13,9 @@ use std::{
 
 use super::{
     device::GpuDevice,
-    pipelines::{Pipeline, Slot, make_layout, make_pipeline, slots},
+    pipelines::{Pipeline, Slot, make_layout, make_pipeline},
 };
-use crate::{error::Error, kernels, plan::step::Step};
+use crate::error::Error;
 
 /// How long the largest kernel takes when the driver's cache has it, with room to spare.
 const CACHED: Duration = Duration::from_millis(80);
@@ -36,22 +36,12 @@ pub(super) struct Helper {
 
 /// A kernel that has not been dispatched yet.
 pub(super) struct Fresh {
-    kernel: &'static str,
-    text: String,
-    slots: Vec<Slot>,
+    pub(super) kernel: &'static str,
+    pub(super) text: String,
+    pub(super) slots: Vec<Slot>,
     /// Parameters of a step: the driver looks at them when it compiles.
-    params: Vec<u32>,
-    pipeline: Arc<Pipeline>,
-}
-
-impl Fresh {
-    /// What a step's kernel needs to be compiled ahead; `None` for one without a row.
-    pub(super) fn new(device: &GpuDevice, step: &Step, pipeline: Arc<Pipeline>) -> Option<Self> {
-        let row = kernels::row(step.kernel)?;
-        let text = kernels::render(row, &step.variant, device.tuning.dialect).ok()?;
-        let (slots, params) = (slots(row, &step.variant), step.params.clone());
-        Some(Self { kernel: step.kernel, text, slots, params, pipeline })
-    }
+    pub(super) params: Vec<u32>,
+    pub(super) pipeline: Arc<Pipeline>,
 }
 
 impl Helper {

@@ -91,10 +91,9 @@ impl Pipelines {
                 missing.push(step);
             }
         }
-        self.compile(device, &missing)?;
+        let fresh = self.compile(device, &missing)?;
         if let Some(helper) = &self.helper {
-            let fresh = |step: &&Step| Fresh::new(device, step, self.known(step)?);
-            helper.compile(device, missing.iter().filter_map(fresh).collect())?;
+            helper.compile(device, fresh)?;
         }
         if let Some(store) = self.store.as_ref().filter(|_| !missing.is_empty()) {
             store.save();
@@ -123,36 +122,38 @@ impl Pipelines {
         made.get(step.kernel)?.get(&step.variant).cloned()
     }
 
-    fn compile(&self, device: &GpuDevice, steps: &[&Step]) -> Result<(), Error> {
+    fn compile(&self, device: &GpuDevice, steps: &[&Step]) -> Result<Vec<Fresh>, Error> {
         let threads =
             if cfg!(target_family = "wasm") { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
         if threads.min(steps.len()) <= 1 {
-            return steps.iter().try_for_each(|step| self.compile_one(device, step));
+            return steps.iter().map(|step| self.compile_one(device, step)).collect();
         }
         let next = AtomicUsize::new(0);
-        let work = || {
-            while let Some(step) = steps.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.compile_one(device, step)?;
-            }
-            Ok(())
+        let work = || -> Result<Vec<Fresh>, Error> {
+            let taken = std::iter::from_fn(|| steps.get(next.fetch_add(1, Ordering::Relaxed)));
+            taken.map(|step| self.compile_one(device, step)).collect()
         };
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads.min(steps.len())).map(|_| scope.spawn(work)).collect();
-            let joined = workers.into_iter().map(|worker| worker.join());
             let crashed = |_| Err(device.failed("a thread that compiles pipelines crashed"));
-            joined.map(|result| result.unwrap_or_else(crashed)).fold(Ok(()), Result::and)
+            let joined = workers.into_iter().map(|worker| worker.join().unwrap_or_else(crashed));
+            // Every thread is waited for, whatever the first one says.
+            joined.collect::<Vec<_>>().into_iter().try_fold(Vec::new(), |mut all, made| {
+                all.extend(made?);
+                Ok(all)
+            })
         })
     }
 
-    fn compile_one(&self, device: &GpuDevice, step: &Step) -> Result<(), Error> {
-        let made = Arc::new(device.guarded(|| self.make(device, step))??);
+    fn compile_one(&self, device: &GpuDevice, step: &Step) -> Result<Fresh, Error> {
+        let fresh = device.guarded(|| self.make(device, step))??;
         device.usage.pipelines_made.fetch_add(1, Ordering::Relaxed);
         let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(step.kernel).or_default().insert(step.variant.clone(), made);
-        Ok(())
+        all.entry(step.kernel).or_default().insert(step.variant.clone(), Arc::clone(&fresh.pipeline));
+        Ok(fresh)
     }
 
-    fn make(&self, device: &GpuDevice, step: &Step) -> Result<Pipeline, Error> {
+    fn make(&self, device: &GpuDevice, step: &Step) -> Result<Fresh, Error> {
         let missing =
             || Error::Failed { adapter: device.summary.label(), message: format!("kernel {} has no row", step.kernel) };
         let row = kernels::row(step.kernel).ok_or_else(missing)?;
@@ -162,7 +163,8 @@ impl Pipelines {
         let wgpu = &device.device;
         let cache = self.store.as_ref().map(|store| &store.cache);
         let pipeline = make_pipeline(wgpu, step.kernel, &text, &layout, cache);
-        Ok(Pipeline { pipeline, layout })
+        let pipeline = Arc::new(Pipeline { pipeline, layout });
+        Ok(Fresh { kernel: step.kernel, text, slots, params: step.params.clone(), pipeline })
     }
 
     fn layout(&self, device: &GpuDevice, slots: &[Slot]) -> wgpu::BindGroupLayout {

@@ -7,12 +7,13 @@ use tflite_wgpu_model::TensorId;
 use super::{
     buffers::{DeviceBuffer, Kind},
     device::GpuDevice,
+    memory::Arena,
 };
 use crate::{
     constant::Constant,
     error::Error,
     plan::{
-        ALIGNMENT, Plan, Space,
+        ALIGNMENT, Plan, Slot, Space,
         step::{Operand, Packing, Step, WeightData, Weights},
     },
     reason::Reason,
@@ -40,14 +41,14 @@ pub(super) struct Resource {
 
 impl Resource {
     /// Buffer and offset.
-    pub(super) fn place<'a>(&'a self, arena: &'a DeviceBuffer) -> (&'a wgpu::Buffer, u64) {
-        (&self.buffer.as_deref().unwrap_or(arena).buffer, self.offset as u64)
+    pub(super) fn place<'a>(&'a self, arena: &'a Arena) -> (&'a wgpu::Buffer, u64) {
+        self.buffer.as_ref().map_or_else(|| arena.place(self.offset), |own| (&own.buffer, self.offset as u64))
     }
 
-    pub(super) fn entry<'a>(&'a self, binding: u32, arena: &'a DeviceBuffer) -> wgpu::BindGroupEntry<'a> {
-        let buffer = self.buffer.as_ref().map_or(&arena.buffer, |own| &own.buffer);
+    pub(super) fn entry<'a>(&'a self, binding: u32, arena: &'a Arena) -> wgpu::BindGroupEntry<'a> {
+        let (buffer, offset) = self.place(arena);
         let size = wgpu::BufferSize::new(self.bytes as u64);
-        let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: self.offset as u64, size });
+        let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size });
         wgpu::BindGroupEntry { binding, resource }
     }
 }
@@ -155,15 +156,21 @@ fn as_texels(
 
 /// Refuses plans whose tensors the device cannot hold or bind; constants are checked when they are packed.
 pub(super) fn check_sizes(device: &GpuDevice, plan: &Plan) -> Result<(), Error> {
-    let limit = device.max_buffer_bytes();
     let too_large =
         |what, found: usize, limit: usize| Reason::TooLarge { what, found: found as u64, limit: limit as u64 };
-    if plan.arena_bytes > limit {
-        return Err(too_large("arena", plan.arena_bytes, limit).into());
-    }
     let binding = device.max_binding_bytes();
     if let Some(slot) = plan.slots.values().find(|slot| slot.bytes > binding) {
         return Err(too_large("tensor", slot.bytes, binding).into());
+    }
+    // What is larger than a buffer of the arena lies across two; so does what a test has spread.
+    let buffer = device.tuning.arena_buffer;
+    let crosses = |slot: &&Slot| slot.space == Space::Arena && slot.offset % buffer + slot.bytes > buffer;
+    if let Some(slot) = plan.slots.values().find(crosses) {
+        return Err(too_large("tensor", slot.bytes, buffer).into());
+    }
+    let readback = plan.downloads.iter().map(|t| plan.tensor(t.raw).device_bytes()).sum();
+    if readback > device.max_buffer_bytes() {
+        return Err(too_large("readback", readback, device.max_buffer_bytes()).into());
     }
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! Checks of what kernels write, for tests: memory around tensors stays as it was, padding lanes are zero.
 
-use std::sync::Arc;
-
 use tflite_wgpu_model::TensorId;
 
 use super::{
@@ -41,19 +39,24 @@ impl Executable {
 
     async fn read_arena(&self) -> Result<Vec<u8>, Error> {
         let device = &self.device;
-        let (submission, mapping) = device.guarded(|| {
-            let arena: Arc<DeviceBuffer> = self.memory.arena(device, self.plan.arena_bytes);
-            let bytes = self.plan.arena_bytes;
-            let target = DeviceBuffer::new(device, Kind::Readback, bytes, None);
-            let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(&arena.buffer, 0, &target.buffer, 0, Some(bytes as u64));
-            (device.queue.submit([encoder.finish()]), Mapping::start(target))
-        })?;
-        mapping.finish(device, submission).await?;
-        device.guarded(|| {
-            let view = mapping.buffer.buffer.slice(..).get_mapped_range().map_err(|error| device.failed(error))?;
-            Ok::<_, Error>(view.to_vec())
-        })?
+        let mut all = Vec::with_capacity(self.plan.arena_bytes);
+        let arena = device.guarded(|| self.memory.arena(device, self.plan.arena_bytes))?;
+        for buffer in arena.buffers() {
+            let (submission, mapping) = device.guarded(|| {
+                let bytes = usize::try_from(buffer.size()).unwrap_or(usize::MAX);
+                let target = DeviceBuffer::new(device, Kind::Readback, bytes, None);
+                let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                encoder.copy_buffer_to_buffer(buffer, 0, &target.buffer, 0, Some(buffer.size()));
+                (device.queue.submit([encoder.finish()]), Mapping::start(target))
+            })?;
+            mapping.finish(device, submission).await?;
+            device.guarded(|| {
+                let view = mapping.buffer.buffer.slice(..).get_mapped_range().map_err(|error| device.failed(error))?;
+                all.extend_from_slice(&view);
+                Ok::<_, Error>(())
+            })??;
+        }
+        Ok(all)
     }
 }
 

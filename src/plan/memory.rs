@@ -31,13 +31,14 @@ struct Life {
     bytes: usize,
 }
 
-/// Gives every bound tensor a slot. `border` maps a tensor to the one whose border buffer it uses.
+/// Gives every bound tensor a slot. `border` maps a tensor to the one whose border buffer it uses; `units` are what
+/// offsets are multiples of, and the bytes of a buffer of the arena, which no tensor may cross the end of.
 pub fn place(
     region: &Region,
     lowered: &Lowered,
     border: &HashMap<TensorId, TensorId>,
     downloads: &[Transfer],
-    alignment: usize,
+    units: (usize, usize),
 ) -> Placed {
     let aliases: HashMap<TensorId, TensorId> = lowered.aliases.iter().copied().collect();
     let root = |mut id: TensorId| {
@@ -76,7 +77,7 @@ pub fn place(
             life.last = end;
         }
     }
-    let (offsets, arena_bytes) = offsets(&lives, alignment);
+    let (offsets, arena_bytes) = offsets(&lives, units);
     let live_bytes = live_bytes(&lives, end);
     for (id, offset) in offsets {
         let bytes = lives.get(&id).map_or(0, |life| life.bytes);
@@ -114,7 +115,7 @@ const MOST_COMPARISONS: usize = 20_000_000;
 
 /// Tries orders of placement until one comes down to what is alive, or the effort is spent: largest first, in the
 /// order of the first use, longest-lived first; in each, what ends highest moves to the front again and again.
-fn offsets(lives: &BTreeMap<TensorId, Life>, alignment: usize) -> (Vec<(TensorId, usize)>, usize) {
+fn offsets(lives: &BTreeMap<TensorId, Life>, (alignment, buffer): (usize, usize)) -> (Vec<(TensorId, usize)>, usize) {
     let rounded = |life: &Life| Life { bytes: life.bytes.next_multiple_of(alignment), ..*life };
     let lives: BTreeMap<TensorId, Life> = lives.iter().map(|(id, life)| (*id, rounded(life))).collect();
     let end = lives.values().map(|life| life.last + 1).max().unwrap_or(0);
@@ -134,7 +135,7 @@ fn offsets(lives: &BTreeMap<TensorId, Life>, alignment: usize) -> (Vec<(TensorId
     let mut best = (Vec::new(), usize::MAX);
     for mut order in orders {
         for _ in 0..tries {
-            let (placed, arena) = place_in_order(&order);
+            let (placed, arena) = place_in_order(&order, buffer);
             let top = placed.iter().zip(&order).position(|((_, offset), (_, life))| offset + life.bytes == arena);
             if arena < best.1 {
                 best = (placed, arena);
@@ -151,8 +152,14 @@ fn offsets(lives: &BTreeMap<TensorId, Life>, alignment: usize) -> (Vec<(TensorId
 /// A tensor to be placed; bytes are multiples of the alignment.
 type Placing = (TensorId, Life);
 
-/// Puts each at the lowest offset that is free during its whole life; gives the offsets in the same order.
-fn place_in_order(order: &[Placing]) -> (Vec<(TensorId, usize)>, usize) {
+/// Puts each at the lowest offset that is free during its whole life and does not cross the end of a buffer; gives the
+/// offsets in the same order.
+fn place_in_order(order: &[Placing], buffer: usize) -> (Vec<(TensorId, usize)>, usize) {
+    let within_one = |offset: usize, bytes: usize| match bytes {
+        0 => offset,
+        bytes if offset / buffer == (offset + bytes - 1) / buffer => offset,
+        _ => offset.next_multiple_of(buffer),
+    };
     let mut placed: Vec<(TensorId, usize)> = Vec::with_capacity(order.len());
     let mut arena = 0;
     let mut taken: Vec<(usize, usize)> = Vec::new();
@@ -167,7 +174,7 @@ fn place_in_order(order: &[Placing]) -> (Vec<(TensorId, usize)>, usize) {
             if offset + life.bytes <= *start {
                 break;
             }
-            offset = offset.max(*end);
+            offset = within_one(offset.max(*end), life.bytes);
         }
         arena = arena.max(offset + life.bytes);
         placed.push((*id, offset));
@@ -178,6 +185,9 @@ fn place_in_order(order: &[Placing]) -> (Vec<(TensorId, usize)>, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The alignment, and a buffer for everything.
+    const ANY: (usize, usize) = (256, usize::MAX);
 
     fn life(first: usize, last: usize, bytes: usize) -> Life {
         Life { first, last, bytes }
@@ -190,7 +200,7 @@ mod tests {
             .enumerate()
             .map(|(i, life)| (TensorId::from_index(i), life))
             .collect();
-        let (offsets, arena) = offsets(&lives, 256);
+        let (offsets, arena) = offsets(&lives, ANY);
         assert_eq!(arena, 4352);
         for (a, a_at) in &offsets {
             for (b, b_at) in &offsets {
@@ -211,14 +221,38 @@ mod tests {
     fn what_largest_first_wastes_is_found_again() {
         // Host bytes, texels, texels, host bytes: the largest two would both lie at 0.
         let chain = lives(&[(0, 0, 768), (0, 1, 512), (1, 2, 512), (2, 3, 768)]);
-        assert_eq!(offsets(&chain, 256).1, 1280);
+        assert_eq!(offsets(&chain, ANY).1, 1280);
         // A residual that lives on while its neighbours change sizes.
         let residual = lives(&[(0, 4, 512), (0, 1, 256), (1, 2, 1024), (2, 3, 768), (3, 4, 256), (4, 5, 1024)]);
-        assert_eq!(offsets(&residual, 256).1, live_bytes(&residual, 6));
+        assert_eq!(offsets(&residual, ANY).1, live_bytes(&residual, 6));
+    }
+
+    #[test]
+    fn no_tensor_crosses_the_end_of_a_buffer() {
+        let all = lives(&[(0, 2, 768), (0, 2, 768), (0, 2, 512), (1, 2, 1024), (1, 2, 256), (3, 4, 1024)]);
+        let buffer = 1024;
+        let (placed, arena) = offsets(&all, (256, buffer));
+        assert_eq!(placed.len(), all.len());
+        let mut taken: Vec<(usize, usize)> = Vec::new();
+        for (id, offset) in placed {
+            let end = offset + all[&id].bytes;
+            assert_eq!(offset / buffer, (end - 1) / buffer, "{id} at {offset} to {end}");
+            assert!(end <= arena);
+            if all[&id].first < 3 {
+                assert!(taken.iter().all(|(from, to)| end <= *from || *to <= offset), "{id} overlaps");
+                taken.push((offset, end));
+            }
+        }
+        assert_eq!(
+            arena,
+            3 * buffer + 512,
+            "one of 768 has that of 256 beside it, and the last buffer is no larger than needed"
+        );
+        assert!(offsets(&all, ANY).1 < arena, "one buffer has no gaps");
     }
 
     #[test]
     fn nothing_needs_nothing() {
-        assert_eq!(offsets(&BTreeMap::new(), 256), (Vec::new(), 0));
+        assert_eq!(offsets(&BTreeMap::new(), ANY), (Vec::new(), 0));
     }
 }

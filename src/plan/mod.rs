@@ -36,7 +36,7 @@ pub enum Space {
 pub struct Slot {
     /// The buffer.
     pub space: Space,
-    /// Offset in bytes.
+    /// Offset in bytes. In an arena of several buffers they count as one after the other.
     pub offset: usize,
     /// Size in bytes.
     pub bytes: usize,
@@ -187,7 +187,7 @@ pub fn plan(mut region: Region, border: &Border, tuning: &Tuning) -> Result<Plan
     }
     separate_repeated_operands(&mut ctx)?;
     let lowered = ctx.lowered;
-    let placed = memory::place(&region, &lowered, &border_slots, &downloads, tuning.alignment);
+    let placed = memory::place(&region, &lowered, &border_slots, &downloads, (tuning.alignment, tuning.arena_buffer));
     let Lowered { steps, weights, products, .. } = lowered;
     Ok(Plan {
         steps,
