@@ -1,10 +1,10 @@
 //! CONV_2D.
 
-use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, Conv2DOptions, DType, Op};
+use tflite_wgpu_model::{BuiltinOperator, Conv2DOptions, Op};
 
 use super::support::{
-    Columns, LANES, Operands, Products, Rounding, Runs, Stored, Sum, Window, activations, add_product, centred,
-    check_len, dims, expect_shape, float_clamp, float_weights, for_each_row, no_type, refuse, scale_count,
+    Columns, Filters, LANES, Operands, Rounding, Runs, Sum, Window, add_product, convolve, dims, expect_shape,
+    for_each_row, refuse, scale_count,
 };
 use super::{EvalCtx, KernelError, Row};
 use crate::threads::Threads;
@@ -79,89 +79,63 @@ impl Geometry {
 fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
     let Op::Conv2d(options) = &ctx.node.op else { return Err(refuse("operator", "another", "CONV_2D")) };
     let geometry = Geometry::new(ctx, options)?;
-    let activation = options.fused_activation_function;
-    match ctx.input(0)?.dtype() {
-        DType::Float32 => float(ctx, &geometry, activation),
-        DType::Int8 => integer::<i8>(ctx, &geometry, activation),
-        DType::UInt8 => integer::<u8>(ctx, &geometry, activation),
-        DType::Int16 => integer::<i16>(ctx, &geometry, activation),
-        _ => Err(no_type(ctx, 0, "FLOAT32, INT8, UINT8 or INT16")),
-    }
+    convolve(ctx, &geometry, options.fused_activation_function)
 }
 
-fn float(ctx: &mut EvalCtx<'_>, geometry: &Geometry, activation: ActivationFunctionType) -> Result<(), KernelError> {
-    let weights = float_weights(ctx, 1)?;
-    let clamp = float_clamp(activation)?;
-    // A hybrid kernel rounds each image of a batch, with scales per channel from its smallest to its largest value.
-    let image = geometry.y.input * geometry.x.input * geometry.in_channels;
-    let rounding = if scale_count(ctx, 1) > 1 { Rounding::Asymmetric } else { Rounding::Symmetric };
-    let (input, bias) =
-        (activations(ctx, (0, 1), Runs { len: image, step: 1 }, rounding)?, ctx.optional_slice::<f32>(2)?);
-    if let Some(bias) = bias {
-        check_len(bias, geometry.out_channels, "the bias")?;
-    }
-    let finish = |channel: usize, sum: f32| clamp.apply(sum + bias.map_or(0.0, |bias| bias[channel]));
-    convolve::<f32, f32>(ctx.env.threads, geometry, &input, &weights, ctx.output(0)?, finish);
-    Ok(())
-}
+/// A sum goes over filter rows, filter columns and input channels in this order.
+impl Filters for Geometry {
+    const OPERANDS: Operands = Operands { input: 0, weights: 1, bias: 2 };
+    const NARROW_WITHOUT_BIAS: bool = true;
 
-fn integer<T: Stored>(
-    ctx: &mut EvalCtx<'_>,
-    geometry: &Geometry,
-    activation: ActivationFunctionType,
-) -> Result<(), KernelError> {
-    let operands = Operands { input: 0, weights: 1, bias: 2 };
-    let products = Products::new::<T>(ctx, operands, geometry.out_channels, activation)?;
-    let (input, weights, threads) = (centred(ctx, 0)?, centred(ctx, 1)?, ctx.env.threads);
-    // Without a bias this operator alone sums in 32 bits.
-    let wide = products.wide && ctx.optional(2).is_some();
-    let out = ctx.output::<T>(0)?;
-    if wide {
-        convolve::<i64, T>(threads, geometry, &input, &weights, out, |channel, sum| products.wide(channel, sum));
-    } else {
-        convolve::<i32, T>(threads, geometry, &input, &weights, out, |channel, sum| products.narrow(channel, sum));
+    fn channels(&self) -> usize {
+        self.out_channels
     }
-    Ok(())
-}
 
-/// Output = `finish(channel, sum)` of the sums over filter rows, filter columns and input channels in this order.
-fn convolve<S: Sum, T: Send>(
-    threads: Threads<'_>,
-    geometry: &Geometry,
-    input: &[S::Factor],
-    weights: &[S::Factor],
-    out: &mut [T],
-    finish: impl Fn(usize, S) -> T + Send + Sync,
-) {
-    let (filter_len, group_channels) = (geometry.filter_len(), geometry.out_channels / geometry.groups);
-    let pack = |group| {
-        let first = group * group_channels;
-        Columns::pack(threads, filter_len, group_channels, |k, c| weights[(first + c) * filter_len + k])
-    };
-    let groups: Vec<Columns<S::Factor>> = (0..geometry.groups).map(pack).collect();
-    let row_len = geometry.row_len();
-    for_each_row(threads, out, row_len, row_len.saturating_mul(filter_len), |row, out| {
-        for (group, columns) in groups.iter().enumerate() {
-            for tile in 0..columns.tile_count() {
-                let lanes = columns.columns(tile);
-                let first = group * group_channels + lanes.start;
-                for (out_x, cell) in out.chunks_exact_mut(geometry.out_channels).enumerate() {
-                    let mut sums = [S::default(); LANES];
-                    geometry.runs(row, out_x, group, |at, tap, len| {
-                        add_product(&mut sums, &input[at..at + len], columns.rows(tile, tap, len));
-                    });
-                    for (lane, out) in cell[first..first + lanes.len()].iter_mut().enumerate() {
-                        *out = finish(first + lane, sums[lane]);
+    fn hybrid(&self, ctx: &EvalCtx<'_>) -> Option<(Runs, Rounding)> {
+        // Each image of a batch is rounded, with scales per channel from its smallest to its largest value.
+        let image = self.y.input * self.x.input * self.in_channels;
+        let rounding = if scale_count(ctx, 1) > 1 { Rounding::Asymmetric } else { Rounding::Symmetric };
+        Some((Runs { len: image, step: 1 }, rounding))
+    }
+
+    fn sums<S: Sum, T: Send>(
+        &self,
+        threads: Threads<'_>,
+        input: &[S::Factor],
+        weights: &[S::Factor],
+        out: &mut [T],
+        finish: impl Fn(usize, S) -> T + Send + Sync,
+    ) {
+        let (filter_len, group_channels) = (self.filter_len(), self.out_channels / self.groups);
+        let pack = |group| {
+            let first = group * group_channels;
+            Columns::pack(threads, filter_len, group_channels, |k, c| weights[(first + c) * filter_len + k])
+        };
+        let groups: Vec<Columns<S::Factor>> = (0..self.groups).map(pack).collect();
+        let row_len = self.row_len();
+        for_each_row(threads, out, row_len, row_len.saturating_mul(filter_len), |row, out| {
+            for (group, columns) in groups.iter().enumerate() {
+                for tile in 0..columns.tile_count() {
+                    let lanes = columns.columns(tile);
+                    let first = group * group_channels + lanes.start;
+                    for (out_x, cell) in out.chunks_exact_mut(self.out_channels).enumerate() {
+                        let mut sums = [S::default(); LANES];
+                        self.runs(row, out_x, group, |at, tap, len| {
+                            add_product(&mut sums, &input[at..at + len], columns.rows(tile, tap, len));
+                        });
+                        for (lane, out) in cell[first..first + lanes.len()].iter_mut().enumerate() {
+                            *out = finish(first + lane, sums[lane]);
+                        }
                     }
                 }
             }
-        }
-    });
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use tflite_wgpu_model::Padding;
+    use tflite_wgpu_model::{ActivationFunctionType, Padding};
 
     use super::*;
     use crate::Value;

@@ -1,10 +1,9 @@
 //! DEPTHWISE_CONV_2D.
 
-use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, DepthwiseConv2DOptions, Op};
+use tflite_wgpu_model::{BuiltinOperator, DepthwiseConv2DOptions, Op};
 
 use super::support::{
-    Operands, Products, Rounding, Runs, Stored, Sum, Window, activations, centred, check_len, dims, expect_shape,
-    float_clamp, float_weights, for_each_row, no_type, refuse,
+    Filters, Operands, Rounding, Runs, Sum, Window, convolve, dims, expect_shape, for_each_row, refuse,
 };
 use super::{EvalCtx, KernelError, Row};
 use crate::threads::Threads;
@@ -58,77 +57,52 @@ fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         return Err(refuse("operator", "another", "DEPTHWISE_CONV_2D"));
     };
     let geometry = Geometry::new(ctx, options)?;
-    let activation = options.fused_activation_function;
-    match ctx.input(0)?.dtype() {
-        DType::Float32 => float(ctx, &geometry, activation),
-        DType::Int8 => integer::<i8>(ctx, &geometry, activation),
-        DType::UInt8 => integer::<u8>(ctx, &geometry, activation),
-        DType::Int16 => integer::<i16>(ctx, &geometry, activation),
-        _ => Err(no_type(ctx, 0, "FLOAT32, INT8, UINT8 or INT16")),
-    }
+    convolve(ctx, &geometry, options.fused_activation_function)
 }
 
-fn float(ctx: &mut EvalCtx<'_>, geometry: &Geometry, activation: ActivationFunctionType) -> Result<(), KernelError> {
-    let weights = float_weights(ctx, 1)?;
-    let clamp = float_clamp(activation)?;
-    // A hybrid kernel rounds each image of a batch.
-    let image = geometry.y.input * geometry.x.input * geometry.in_channels;
-    let (input, bias) =
-        (activations(ctx, (0, 1), Runs { len: image, step: 1 }, Rounding::Asymmetric)?, ctx.optional_slice::<f32>(2)?);
-    if let Some(bias) = bias {
-        check_len(bias, geometry.out_channels, "the bias")?;
-    }
-    let finish = |channel: usize, sum: f32| clamp.apply(sum + bias.map_or(0.0, |bias| bias[channel]));
-    convolve::<f32, f32>(ctx.env.threads, geometry, &input, &weights, ctx.output(0)?, finish);
-    Ok(())
-}
+/// A sum goes over filter rows, then columns.
+impl Filters for Geometry {
+    const OPERANDS: Operands = Operands { input: 0, weights: 1, bias: 2 };
 
-fn integer<T: Stored>(
-    ctx: &mut EvalCtx<'_>,
-    geometry: &Geometry,
-    activation: ActivationFunctionType,
-) -> Result<(), KernelError> {
-    let operands = Operands { input: 0, weights: 1, bias: 2 };
-    let products = Products::new::<T>(ctx, operands, geometry.out_channels, activation)?;
-    let (input, weights, threads) = (centred(ctx, 0)?, centred(ctx, 1)?, ctx.env.threads);
-    let out = ctx.output::<T>(0)?;
-    if products.wide {
-        convolve::<i64, T>(threads, geometry, &input, &weights, out, |channel, sum| products.wide(channel, sum));
-    } else {
-        convolve::<i32, T>(threads, geometry, &input, &weights, out, |channel, sum| products.narrow(channel, sum));
+    fn channels(&self) -> usize {
+        self.out_channels
     }
-    Ok(())
-}
 
-/// Output = `finish(channel, sum)` of the sums over filter rows, then columns.
-fn convolve<S: Sum, T: Send>(
-    threads: Threads<'_>,
-    geometry: &Geometry,
-    input: &[S::Factor],
-    weights: &[S::Factor],
-    out: &mut [T],
-    finish: impl Fn(usize, S) -> T + Send + Sync,
-) {
-    let channels = geometry.out_channels;
-    let line = geometry.x.output * channels;
-    for_each_row(threads, out, line, line * geometry.y.taps * geometry.x.taps, |row, out| {
-        let mut sums = vec![S::default(); channels];
-        for (out_x, out) in out.chunks_exact_mut(channels).enumerate() {
-            sums.fill(S::default());
-            geometry.taps(row * geometry.x.output + out_x, |at, tap| {
-                let (x, weights) = (&input[at..at + geometry.in_channels], &weights[tap..tap + channels]);
-                if geometry.multiplier == 1 {
-                    sums.iter_mut().zip(x).zip(weights).for_each(|((sum, &x), &w)| *sum = sum.plus(x, w));
-                    return;
-                }
-                let filters = sums.chunks_exact_mut(geometry.multiplier).zip(weights.chunks_exact(geometry.multiplier));
-                for ((sums, weights), &x) in filters.zip(x) {
-                    sums.iter_mut().zip(weights).for_each(|(sum, &w)| *sum = sum.plus(x, w));
-                }
-            });
-            out.iter_mut().zip(&sums).enumerate().for_each(|(channel, (out, &sum))| *out = finish(channel, sum));
-        }
-    });
+    fn hybrid(&self, _: &EvalCtx<'_>) -> Option<(Runs, Rounding)> {
+        // Each image of a batch is rounded.
+        let image = self.y.input * self.x.input * self.in_channels;
+        Some((Runs { len: image, step: 1 }, Rounding::Asymmetric))
+    }
+
+    fn sums<S: Sum, T: Send>(
+        &self,
+        threads: Threads<'_>,
+        input: &[S::Factor],
+        weights: &[S::Factor],
+        out: &mut [T],
+        finish: impl Fn(usize, S) -> T + Send + Sync,
+    ) {
+        let channels = self.out_channels;
+        let line = self.x.output * channels;
+        for_each_row(threads, out, line, line * self.y.taps * self.x.taps, |row, out| {
+            let mut sums = vec![S::default(); channels];
+            for (out_x, out) in out.chunks_exact_mut(channels).enumerate() {
+                sums.fill(S::default());
+                self.taps(row * self.x.output + out_x, |at, tap| {
+                    let (x, weights) = (&input[at..at + self.in_channels], &weights[tap..tap + channels]);
+                    if self.multiplier == 1 {
+                        sums.iter_mut().zip(x).zip(weights).for_each(|((sum, &x), &w)| *sum = sum.plus(x, w));
+                        return;
+                    }
+                    let filters = sums.chunks_exact_mut(self.multiplier).zip(weights.chunks_exact(self.multiplier));
+                    for ((sums, weights), &x) in filters.zip(x) {
+                        sums.iter_mut().zip(weights).for_each(|(sum, &w)| *sum = sum.plus(x, w));
+                    }
+                });
+                out.iter_mut().zip(&sums).enumerate().for_each(|(channel, (out, &sum))| *out = finish(channel, sum));
+            }
+        });
+    }
 }
 
 #[cfg(test)]

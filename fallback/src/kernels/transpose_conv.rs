@@ -1,10 +1,10 @@
 //! TRANSPOSE_CONV.
 
-use tflite_wgpu_model::{ActivationFunctionType, BuiltinOperator, DType, Op, TransposeConvOptions};
+use tflite_wgpu_model::{BuiltinOperator, Op, TransposeConvOptions};
 
 use super::support::{
-    Columns, LANES, Operands, Products, Stored, Sum, Window, add_product, centred, check_len, dims, expect_shape,
-    float_clamp, float_weights, for_each_row, no_type, refuse,
+    Columns, Filters, LANES, Operands, Rounding, Runs, Sum, Window, add_product, convolve, dims, expect_shape,
+    for_each_row, refuse,
 };
 use super::{EvalCtx, KernelError, Row};
 use crate::threads::Threads;
@@ -63,72 +63,48 @@ fn eval(ctx: &mut EvalCtx<'_>) -> Result<(), KernelError> {
         return Err(refuse("operator", "another", "TRANSPOSE_CONV"));
     };
     let geometry = Geometry::new(ctx, options)?;
-    let activation = options.fused_activation_function;
-    match ctx.input(INPUT)?.dtype() {
-        DType::Float32 => float(ctx, &geometry, activation),
-        DType::Int8 => integer::<i8>(ctx, &geometry, activation),
-        DType::UInt8 => integer::<u8>(ctx, &geometry, activation),
-        DType::Int16 => integer::<i16>(ctx, &geometry, activation),
-        _ => Err(no_type(ctx, INPUT, "FLOAT32, INT8, UINT8 or INT16")),
-    }
+    convolve(ctx, &geometry, options.fused_activation_function)
 }
 
-fn float(ctx: &mut EvalCtx<'_>, geometry: &Geometry, activation: ActivationFunctionType) -> Result<(), KernelError> {
-    let weights = float_weights(ctx, WEIGHTS)?;
-    let clamp = float_clamp(activation)?;
-    let (input, bias) = (ctx.slice(INPUT)?, ctx.optional_slice::<f32>(BIAS)?);
-    if let Some(bias) = bias {
-        check_len(bias, geometry.out_channels, "the bias")?;
-    }
-    let finish = |channel: usize, sum: f32| clamp.apply(sum + bias.map_or(0.0, |bias| bias[channel]));
-    convolve::<f32, f32>(ctx.env.threads, geometry, input, &weights, ctx.output(0)?, finish);
-    Ok(())
-}
+/// A sum goes over input rows, columns and channels in this order.
+impl Filters for Geometry {
+    const OPERANDS: Operands = Operands { input: INPUT, weights: WEIGHTS, bias: BIAS };
 
-fn integer<T: Stored>(
-    ctx: &mut EvalCtx<'_>,
-    geometry: &Geometry,
-    activation: ActivationFunctionType,
-) -> Result<(), KernelError> {
-    let operands = Operands { input: INPUT, weights: WEIGHTS, bias: BIAS };
-    let products = Products::new::<T>(ctx, operands, geometry.out_channels, activation)?;
-    let (input, weights, threads) = (centred(ctx, INPUT)?, centred(ctx, WEIGHTS)?, ctx.env.threads);
-    let out = ctx.output::<T>(0)?;
-    if products.wide {
-        convolve::<i64, T>(threads, geometry, &input, &weights, out, |channel, sum| products.wide(channel, sum));
-    } else {
-        convolve::<i32, T>(threads, geometry, &input, &weights, out, |channel, sum| products.narrow(channel, sum));
+    fn channels(&self) -> usize {
+        self.out_channels
     }
-    Ok(())
-}
 
-/// Output = `finish(channel, sum)` of the sums over input rows, columns and channels in this order.
-fn convolve<S: Sum, T: Send>(
-    threads: Threads<'_>,
-    geometry: &Geometry,
-    input: &[S::Factor],
-    weights: &[S::Factor],
-    out: &mut [T],
-    finish: impl Fn(usize, S) -> T + Send + Sync,
-) {
-    let (channels, filter_len) = (geometry.out_channels, geometry.filter_len());
-    let columns = Columns::pack(threads, filter_len, channels, |k, c| weights[c * filter_len + k]);
-    let row_len = geometry.x.input * channels;
-    for_each_row(threads, out, row_len, row_len.saturating_mul(filter_len), |row, out| {
-        for tile in 0..columns.tile_count() {
-            let lanes = columns.columns(tile);
-            for (out_x, cell) in out.chunks_exact_mut(channels).enumerate() {
-                let mut sums = [S::default(); LANES];
-                geometry.sources(row, out_x, |at, tap| {
-                    let x = &input[at..at + geometry.in_channels];
-                    add_product(&mut sums, x, columns.rows(tile, tap, x.len()));
-                });
-                for (lane, out) in cell[lanes.clone()].iter_mut().enumerate() {
-                    *out = finish(lanes.start + lane, sums[lane]);
+    fn hybrid(&self, _: &EvalCtx<'_>) -> Option<(Runs, Rounding)> {
+        None
+    }
+
+    fn sums<S: Sum, T: Send>(
+        &self,
+        threads: Threads<'_>,
+        input: &[S::Factor],
+        weights: &[S::Factor],
+        out: &mut [T],
+        finish: impl Fn(usize, S) -> T + Send + Sync,
+    ) {
+        let (channels, filter_len) = (self.out_channels, self.filter_len());
+        let columns = Columns::pack(threads, filter_len, channels, |k, c| weights[c * filter_len + k]);
+        let row_len = self.x.input * channels;
+        for_each_row(threads, out, row_len, row_len.saturating_mul(filter_len), |row, out| {
+            for tile in 0..columns.tile_count() {
+                let lanes = columns.columns(tile);
+                for (out_x, cell) in out.chunks_exact_mut(channels).enumerate() {
+                    let mut sums = [S::default(); LANES];
+                    self.sources(row, out_x, |at, tap| {
+                        let x = &input[at..at + self.in_channels];
+                        add_product(&mut sums, x, columns.rows(tile, tap, x.len()));
+                    });
+                    for (lane, out) in cell[lanes.clone()].iter_mut().enumerate() {
+                        *out = finish(lanes.start + lane, sums[lane]);
+                    }
                 }
             }
-        }
-    });
+        });
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod activation;
 mod broadcast;
 mod check;
 mod dequant;
+mod filters;
 mod hybrid;
 mod matrix;
 mod quantized;
@@ -18,6 +19,7 @@ pub(crate) use broadcast::{Dim, collapse, map, zip, zip_into};
 pub(crate) use check::{check_len, dims, expect_shape, larger_first, mismatch, no_type, refuse};
 pub use dequant::float_elements;
 pub(crate) use dequant::float_weights;
+pub(crate) use filters::{Filters, convolve};
 pub(crate) use hybrid::{HybridRounding, Rounding, Runs, activations, scale_count};
 pub(crate) use matrix::{Columns, LANES, Sum, add_product};
 pub(crate) use quantized::{
