@@ -71,7 +71,7 @@ fn region(case: &Case) -> Result<Region, Box<dyn Error>> {
     let output = add(&case.output, None);
     let fused = vec![Fused::Clamp { low: 0.0, high: 6.0 }];
     let (op, outputs, origin) = (case.op.clone(), vec![Some(output)], vec![NodeId(0)]);
-    region.nodes.push(RegionNode { op, inputs, outputs, fused, pad: [0; 4], origin });
+    region.nodes.push(RegionNode { op, inputs, outputs, fused, pad: [0; 4], whole: None, origin });
     region.inputs.push(input);
     region.outputs.push(output);
     Ok(region)

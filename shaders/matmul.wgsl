@@ -1,7 +1,8 @@
 // matmul: dst[z][m][n] = epilogue(sum over k of x[z][m][k] * y[z][k][n]), both operands activations.
 //
+// dst: rows of `dst_width` texels over n, matrices `dst_step` texels apart; operands' rows are x_width and y_width apart.
 // x: rows of texels over k, or over m with `adj_x` (x[z][k][m]); y: rows of texels over n, or over k with `adj_y`
-// (y[z][n][k]); dst: rows of texels over n. A batch index z has three digits (sizes batch_1 and batch_2 of the lower
+// (y[z][n][k]). A batch index z has three digits (sizes batch_1 and batch_2 of the lower
 // two); x_stride_i and y_stride_i are texels per step of digit i, 0 where the operand is broadcast.
 // Tile: {{ pixels }} rows by {{ texels }} texels. Twin: BATCH_MATMUL.
 //% include "prelude.wgsl"
@@ -88,10 +89,11 @@ fn matmul(@builtin(global_invocation_id) id: vec3<u32>) {
 //% endif
 {{ multiply(pixels, texels) }}
     }
-    let out = id.z * rows;
+    let out = id.z * params.dst_step;
+    let dst_width = params.dst_width;
 //% for p in range(pixels)
 //% for q in range(texels)
-    if (m + {{ p }}u < rows && n + {{ q }}u < width) { emit((out + m + {{ p }}u) * width + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
+    if (m + {{ p }}u < rows && n + {{ q }}u < width) { emit(out + (m + {{ p }}u) * dst_width + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
 //% endfor
 //% endfor
 }

@@ -3,8 +3,9 @@
 // softmax: dst = exp(beta (src − max)) / Σ exp(beta (src − max))
 // log_softmax: dst = src − max − ln Σ exp(src − max)
 // l2: dst = src / max(√Σ src², 1e-6)
+// standardise: dst = (src − mean) / √(variance + beta), the statistics of a layer norm
 // _rows: one invocation per row; _group: one workgroup of 64 per row, for adapters where barriers are cheap.
-// Twins: softmax, log_softmax, l2_normalization.
+// Twins: softmax, log_softmax, l2_normalization; MEAN, SQUARED_DIFFERENCE, RSQRT and what is between them.
 //% include "prelude.wgsl"
 //% set group = kernel == "norm_group"
 
@@ -54,7 +55,17 @@ fn norm_rows(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     let width = params.width;
     let base = row * width;
     let beta = params.beta;
-//% if op != "l2"
+//% if op == "standardise"
+    // Twice over the row: squares less the square of the mean would cancel.
+    let count = f32(params.channels);
+    var total = vec4<f32>(0.0);
+    for (var c = first; c < width; c += step) { total += load_src(base + c); }
+//% if group
+    let mean = sum_group(lane, sum_of(total)) / count;
+//% else
+    let mean = sum_of(total) / count;
+//% endif
+//% elif op != "l2"
     var m = vec4<f32>(LOWEST);
     for (var c = first; c < width; c += step) {
         m = largest(m, select(vec4<f32>(LOWEST), load_src(base + c), lanes(c)));
@@ -70,6 +81,9 @@ fn norm_rows(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
         let v = load_src(base + c);
 //% if op == "l2"
         s += v * v;
+//% elif op == "standardise"
+        let d = select(vec4<f32>(0.0), v - mean, lanes(c));
+        s += d * d;
 //% else
         s += select(vec4<f32>(0.0), exp((v - top) * beta), lanes(c));
 //% endif
@@ -82,6 +96,8 @@ fn norm_rows(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
 //% endif
 //% if op == "l2"
     let scale = 1.0 / max(sqrt(sum), 1e-6);
+//% elif op == "standardise"
+    let scale = 1.0 / sqrt(sum / count + beta);
 //% elif op == "log_softmax"
     let log_sum = op_log(vec4<f32>(sum)).x;
 //% else
@@ -91,6 +107,8 @@ fn norm_rows(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
         let v = load_src(base + c);
 //% if op == "l2"
         emit(base + c, c, v * scale);
+//% elif op == "standardise"
+        emit(base + c, c, (v - mean) * scale);
 //% elif op == "log_softmax"
         emit(base + c, c, v - top - log_sum);
 //% else

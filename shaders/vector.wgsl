@@ -104,7 +104,7 @@ fn {{ kernel }}(
 //% if kernel == "gemm_vector"
         emit(n, n, acc + load_bias(n));
 //% else
-        emit(group.z * width + n, n, acc);
+        emit(group.z * params.dst_step + n, n, acc);
 //% endif
     }
 }

@@ -144,6 +144,7 @@ fn region(shape: &ProductShape) -> Result<Region, Reason> {
         outputs: vec![Some(TensorId(2))],
         fused: Vec::new(),
         pad: [0; 4],
+        whole: None,
         origin: vec![NodeId(0)],
     };
     let (inputs, outputs) = (vec![TensorId(0)], vec![TensorId(2)]);

@@ -237,6 +237,21 @@ pub enum Fused {
     },
 }
 
+/// What a node is that stands for several of a file's, where that is no operator of TFLite's; its `op` is one of the same
+/// kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Whole {
+    /// Rows of the innermost dimension get mean 0 and variance 1: (x − mean) / √(variance + epsilon). An
+    /// L2_NORMALIZATION otherwise.
+    Standardise {
+        /// Added to the variance.
+        epsilon: f32,
+    },
+    /// A BATCH_MATMUL of rank 4 and batch 1 whose left operand, right operand and result have dimensions 1 and 2 in the
+    /// other order where it says so.
+    Swapped([bool; 3]),
+}
+
 /// A node of a region.
 #[derive(Clone, Debug)]
 pub struct RegionNode {
@@ -250,6 +265,8 @@ pub struct RegionNode {
     pub fused: Vec<Fused>,
     /// Zeros around an NHWC input that a PAD in front would have made: top, bottom, left, right.
     pub pad: [usize; 4],
+    /// What it is, if not what `op` says.
+    pub whole: Option<Whole>,
     /// The file's nodes it stands for.
     pub origin: Vec<NodeId>,
 }

@@ -43,6 +43,7 @@ fn region(graph: &Graph) -> Res<Region> {
             outputs: node.outputs.clone(),
             fused: Vec::new(),
             pad: [0; 4],
+            whole: None,
             origin: vec![NodeId(id)],
         });
     }

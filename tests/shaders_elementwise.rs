@@ -69,6 +69,7 @@ impl Case {
             outputs: vec![Some(output)],
             fused: self.fused.clone(),
             pad: [0; 4],
+            whole: None,
             origin: vec![NodeId(0)],
         });
         region.outputs.push(output);

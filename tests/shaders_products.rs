@@ -63,6 +63,7 @@ fn region(case: &Case, storage: Storage) -> Result<Region> {
         outputs: vec![Some(output)],
         fused: vec![Fused::Clamp { low: 0.0, high: 6.0 }],
         pad: [0; 4],
+        whole: None,
         origin: vec![NodeId(0)],
     });
     region.outputs.push(output);

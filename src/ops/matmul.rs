@@ -16,7 +16,7 @@ use crate::{
         input, output,
     },
     reason::Reason,
-    region::{Binary, Fused, RegionNode, RegionTensor, Spread, Storage, Texels},
+    region::{Binary, Fused, RegionNode, RegionTensor, Spread, Storage, Texels, Whole},
     tuning::Tile,
 };
 
@@ -48,6 +48,8 @@ const PARAMS: &[(&str, ParamType)] = &[
     ("y_stride_0", U32),
     ("y_stride_1", U32),
     ("y_stride_2", U32),
+    ("dst_width", U32),
+    ("dst_step", U32),
 ];
 
 const fn matrix_kernel(name: &'static str, file: &'static str) -> KernelRow {
@@ -142,9 +144,10 @@ fn digits(x: &[usize], y: &[usize]) -> Result<[[usize; 3]; 3], Reason> {
 fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let Op::BatchMatmul(options) = &node.op else { return Err(Reason::UnsupportedOperator.into()) };
     let (x, y) = (ctx.input(node, 0)?, ctx.input(node, 1)?);
-    let geometry = Geometry::new(ctx.dims(x), ctx.dims(y), options)?;
+    let [swap_x, swap_y, _] = swapped(node);
+    let geometry = Geometry::new(&batches_first(ctx.dims(x), swap_x), &batches_first(ctx.dims(y), swap_y), options)?;
     // One right matrix for all batches: their rows are the rows of one product.
-    if ctx.constant(y).is_some() && geometry.y_steps == [0; 3] && !geometry.adj_x {
+    if node.whole.is_none() && ctx.constant(y).is_some() && geometry.y_steps == [0; 3] && !geometry.adj_x {
         let order = if geometry.adj_y { Order::OutputFirst } else { Order::OutputLast };
         let rows = geometry.rows * geometry.batches();
         let product = Product { rows, depth: geometry.depth, channels: geometry.channels, row_channels: None };
@@ -153,6 +156,31 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let storage = ctx.region.tensor(ctx.output(node, 0)?).storage;
     let operands = [float_operand(ctx, x, storage)?, float_operand(ctx, y, storage)?];
     emit(ctx, node, &geometry, operands, &node.fused)
+}
+
+/// Which of the operands and the result have dimensions 1 and 2 in the other order.
+fn swapped(node: &RegionNode) -> [bool; 3] {
+    match node.whole {
+        Some(Whole::Swapped(swapped)) => swapped,
+        _ => [false; 3],
+    }
+}
+
+/// Dimensions with those of batches in front of a matrix's rows.
+fn batches_first(dims: &[usize], swapped: bool) -> Vec<usize> {
+    match dims {
+        &[batch, rows, heads, width] if swapped => vec![batch, heads, rows, width],
+        dims => dims.to_vec(),
+    }
+}
+
+/// Texels from a row of matrices to the next, and from a matrix of `rows` rows to the next.
+fn steps(dims: &[usize], rows: usize, swapped: bool) -> [usize; 2] {
+    let width = Texels::of(dims).width;
+    match dims {
+        &[_, _, heads, _] if swapped => [width * heads, width],
+        _ => [width, width * rows],
+    }
 }
 
 /// FULLY_CONNECTED with computed weights: `[rows, depth, units]`.
@@ -198,10 +226,10 @@ fn emit(
 ) -> Result<(), LowerError> {
     let dst = ctx.output(node, 0)?;
     let Geometry { rows, depth, channels, .. } = *geometry;
-    let (x_texels, y_texels) = (Texels::of(ctx.dims(x)), Texels::of(ctx.dims(y)));
-    let matrix = |texels: Texels, rows: usize| texels.width * rows;
-    let x_matrix = matrix(x_texels, if geometry.adj_x { depth } else { rows });
-    let y_matrix = matrix(y_texels, if geometry.adj_y { channels } else { depth });
+    let [swap_x, swap_y, swap_dst] = swapped(node);
+    let [x_width, x_matrix] = steps(ctx.dims(x), if geometry.adj_x { depth } else { rows }, swap_x);
+    let [y_width, y_matrix] = steps(ctx.dims(y), if geometry.adj_y { channels } else { depth }, swap_y);
+    let [dst_width, dst_step] = steps(ctx.dims(dst), rows, swap_dst);
     let width = channels.div_ceil(4);
     let split = ctx.tuning.split.filter(|split| rows == 1 && split.fits(depth.div_ceil(4)));
     let mut step = ctx
@@ -213,8 +241,10 @@ fn emit(
         .param("depth", depth)
         .param("width", width)
         .param("channels", channels)
-        .param("x_width", x_texels.width)
-        .param("y_width", y_texels.width)
+        .param("x_width", x_width)
+        .param("y_width", y_width)
+        .param("dst_width", dst_width)
+        .param("dst_step", dst_step)
         .param("batch_1", geometry.batch[1])
         .param("batch_2", geometry.batch[2]);
     let x_names = ["x_stride_0", "x_stride_1", "x_stride_2"];

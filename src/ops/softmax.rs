@@ -1,4 +1,4 @@
-//! SOFTMAX, LOG_SOFTMAX and L2_NORMALIZATION over the innermost dimension.
+//! SOFTMAX, LOG_SOFTMAX, L2_NORMALIZATION and layer norms over the innermost dimension.
 
 use BuiltinOperator as B;
 use tflite_wgpu_model::{BuiltinOperator, Op};
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     kernels::{BindingRow, KernelRow, ParamType, input, output},
     reason::Reason,
-    region::RegionNode,
+    region::{RegionNode, Whole},
 };
 
 /// Kernels of this family.
@@ -43,10 +43,11 @@ fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
 
 fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let (src, dst) = (ctx.input(node, 0)?, ctx.output(node, 0)?);
-    let (op, beta) = match &node.op {
-        Op::Softmax(options) => ("softmax", options.beta),
-        Op::LogSoftmax => ("log_softmax", 1.0),
-        Op::L2Normalization(_) => ("l2", 1.0),
+    let (op, beta) = match (&node.op, node.whole) {
+        (Op::L2Normalization(_), Some(Whole::Standardise { epsilon })) => ("standardise", epsilon),
+        (Op::Softmax(options), _) => ("softmax", options.beta),
+        (Op::LogSoftmax, _) => ("log_softmax", 1.0),
+        (Op::L2Normalization(_), _) => ("l2", 1.0),
         _ => return Err(Reason::UnsupportedOperator.into()),
     };
     let texels = ctx.region.tensor(dst).texels();

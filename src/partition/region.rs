@@ -80,6 +80,7 @@ pub fn build(
             outputs: node.outputs.clone(),
             fused: Vec::new(),
             pad: [0; 4],
+            whole: None,
             origin: vec![id],
         });
     }

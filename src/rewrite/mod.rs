@@ -4,6 +4,10 @@
 mod activation;
 mod dilate;
 mod fuse;
+mod gelu;
+mod heads;
+mod links;
+mod norm;
 mod pad;
 mod swish;
 
@@ -17,6 +21,9 @@ pub const RULES: &[Rule] = &[
     ("dilate", dilate::rewrite),
     ("activation_attributes", activation::rewrite),
     ("merge_pad", pad::rewrite),
+    ("merge_norm", norm::rewrite),
+    ("merge_gelu", gelu::rewrite),
+    ("merge_heads", heads::rewrite),
     ("merge_swish", swish::rewrite),
     ("fuse_elementwise", fuse::rewrite),
 ];

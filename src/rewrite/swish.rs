@@ -63,7 +63,15 @@ mod tests {
     fn node(op: Op, inputs: &[u32], output: u32) -> RegionNode {
         let ids = |list: &[u32]| list.iter().map(|&id| Some(TensorId(id))).collect();
         let origin = vec![NodeId(output)];
-        RegionNode { op, inputs: ids(inputs), outputs: ids(&[output]), fused: Vec::new(), pad: [0; 4], origin }
+        RegionNode {
+            op,
+            inputs: ids(inputs),
+            outputs: ids(&[output]),
+            fused: Vec::new(),
+            pad: [0; 4],
+            whole: None,
+            origin,
+        }
     }
 
     fn region(outputs: &[u32]) -> Region {

@@ -15,7 +15,7 @@ use tflite_wgpu::{
 use tflite_wgpu_fallback::{Interpreter, Kernels, Model, Value};
 use tflite_wgpu_model::{DType, Program};
 
-pub type TestResult = Result<(), Box<dyn Error>>;
+pub type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
 static DEVICE: LazyLock<Result<Arc<GpuDevice>, String>> = LazyLock::new(|| {
     let limits = match std::env::var("TFLITE_WGPU_LIMITS").as_deref() {
