@@ -2,9 +2,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{TestResult, random, run_both};
-use tflite_wgpu::compare;
-use tflite_wgpu_fallback::Value;
+use tflite_wgpu::{
+    DelegateOptions, GpuDelegate, compare,
+    gpu::{DeviceOptions, GpuDevice},
+    tuning::{AdapterClass, Tuning},
+};
+use tflite_wgpu_fallback::{Interpreter, Kernels, Model, Value};
 use tflite_wgpu_model::*;
 
 const F: DType = DType::Float32;
@@ -297,12 +303,37 @@ fn layer_norms_are_one_step() -> TestResult {
     Ok(())
 }
 
+/// The kernels of cards on the adapter at hand: a workgroup for each row.
+#[test]
+fn layer_norms_of_workgroups_compute_the_same() -> TestResult {
+    if common::device()?.is_none() {
+        return Ok(());
+    }
+    let mut device = pollster::block_on(GpuDevice::open(&DeviceOptions::default()))?;
+    Arc::get_mut(&mut device).ok_or("the device is shared")?.tuning = Tuning::of(AdapterClass::Discrete, false, true);
+    for dims in [[1, 9, 97], [1, 3, 640]] {
+        let model = Model::new(norm(Norm::Spread, &dims, Spoil::Nothing)?)?;
+        let input = [random(5, &dims)?];
+        let expected = common::run_with(&mut Interpreter::builder(&model).kernels(Kernels::Plain).build()?, &input)?;
+        let options = DelegateOptions::parse(["device=gpu", "precision=f16"])?;
+        let delegate = GpuDelegate::with_device(Arc::clone(&device), options);
+        let report = delegate.report();
+        let mut gpu = Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
+        let found = common::run_with(&mut gpu, &input)?;
+        assert!(gpu.fallbacks().is_empty());
+        compare::compare(&expected[0], &found[0], &compare::F16_OPERATOR).map_err(|e| format!("{dims:?}: {e}"))?;
+        let report = report.lock().map_err(|_| "the report is poisoned")?;
+        let kernels: Vec<_> = report.partitions.iter().flat_map(|p| &p.steps).map(|step| step.kernel).collect();
+        assert_eq!(kernels, ["import_host", "norm_group", "export_host"]);
+    }
+    Ok(())
+}
+
 #[test]
 fn what_is_no_layer_norm_stays() -> TestResult {
     for form in [Norm::Spread, Norm::Centred, Norm::Divided] {
         for spoil in [Spoil::Output, Spoil::Axes, Spoil::Other] {
             let (name, dims) = (format!("{form:?} {spoil:?}"), [1, 9, 8]);
-            // Centred values that are not of x alone are still a norm's if they are what is scaled.
             let program = norm(form, &dims, spoil)?;
             let Some(kernels) = kernels(&name, &program, &[random(5, &dims)?])? else { return Ok(()) };
             assert!(kernels.len() > 1, "{name}: {kernels:?}");
