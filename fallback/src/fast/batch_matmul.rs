@@ -1,8 +1,12 @@
-//! BATCH_MATMUL of FLOAT32 tensors: the right operand is packed anew in every run, in memory that stays.
+//! BATCH_MATMUL of FLOAT32 tensors: the right operand is packed anew in every run, in working memory.
 
 use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 
-use super::{FastKernel, Prepare, Ran, Row, Scratch, matrix::Packed};
+use super::{
+    FastKernel, Prepare, Ran, Row, Scratch,
+    matrix::{Layout, Matrix},
+    workspace::is_modest,
+};
 use crate::{
     eval::{EvalCtx, KernelError},
     kernels::support::Clamp,
@@ -32,13 +36,6 @@ pub(super) fn prepare_at(level: Level, given: &Prepare<'_>) -> Option<Box<dyn Fa
         .then(|| Box::new(BatchMatmul { level, transposed: options.adj_y }) as Box<dyn FastKernel>)
 }
 
-/// Sizes of the product, and room for the packed operands.
-struct Kept {
-    shapes: [Vec<usize>; 2],
-    sizes: Option<Sizes>,
-    packed: Vec<Packed>,
-}
-
 #[derive(Clone, Copy)]
 struct Sizes {
     batches: usize,
@@ -60,17 +57,8 @@ impl BatchMatmul {
         fits.then_some(Sizes { batches: count(left), rows: *rows, depth: *depth, columns: n, shared })
     }
 
-    fn kept(&self, shapes: [&[usize]; 2]) -> Kept {
-        let sizes = self.sizes(shapes);
-        let matrices = sizes.map_or(0, |sizes| if sizes.shared { 1 } else { sizes.batches });
-        let empty = |sizes: Sizes| Packed::empty(self.level, sizes.depth, sizes.columns);
-        let packed = (0..matrices).filter_map(|_| sizes.map(empty)).collect();
-        Kept { shapes: shapes.map(<[usize]>::to_vec), sizes, packed }
-    }
-
-    fn pack(&self, right: &[f32], sizes: Sizes, packed: &mut Packed) {
-        let Sizes { depth, columns, .. } = sizes;
-        packed.fill(|panel, first, width| {
+    fn pack(&self, right: &[f32], layout: Layout, Sizes { depth, columns, .. }: Sizes, packed: &mut [f32]) {
+        layout.fill(packed, |panel, first, width| {
             let here = width.min(columns - first);
             if self.transposed {
                 for (c, column) in right.chunks_exact(depth).skip(first).take(here).enumerate() {
@@ -88,24 +76,29 @@ impl BatchMatmul {
 impl FastKernel for BatchMatmul {
     fn run(&self, ctx: &mut EvalCtx<'_>, scratch: &mut Scratch<'_>) -> Result<Ran, KernelError> {
         let threads = ctx.env.threads;
-        let shapes = [ctx.shape(0)?, ctx.shape(1)?];
-        let same = |kept: &Kept| kept.shapes[0] == shapes[0] && kept.shapes[1] == shapes[1];
-        let (kept, _) = scratch.keep(same, || Ok(self.kept(shapes)))?;
-        let Some(sizes) = kept.sizes else { return Ok(Ran::Refused) };
+        let Some(sizes) = self.sizes([ctx.shape(0)?, ctx.shape(1)?]) else { return Ok(Ran::Refused) };
         let Sizes { batches, rows, depth, columns, shared } = sizes;
         let (left, right) = (ctx.slice::<f32>(0)?, ctx.slice::<f32>(1)?);
         let out = ctx.output::<f32>(0)?;
         if left.len() != batches * rows * depth || out.len() != batches * rows * columns {
             return Ok(Ran::Refused);
         }
-        let matrices = kept.packed.iter_mut().zip(right.chunks_exact(depth * columns));
-        let mut matrices: Vec<_> = matrices.collect();
+        let layout = Layout::new(self.level, depth, columns);
+        let (matrices, starts) = (if shared { 1 } else { batches }, layout.padded());
+        let floats = layout.len().saturating_mul(matrices).saturating_add(starts);
+        if !is_modest(floats.saturating_mul(4), (left.len() + right.len() + out.len()) * 4) {
+            return Ok(Ran::Refused);
+        }
+        let (starts, memory) = scratch.workspace.take::<f32>(floats).split_at_mut(starts);
+        starts.fill(0.0);
+        let mut packed: Vec<_> =
+            memory.chunks_exact_mut(layout.len()).zip(right.chunks_exact(depth * columns)).collect();
         // Packing is mostly reading and writing, once for all rows.
-        let pack = threads.split(matrices.len(), 1, depth.saturating_mul(columns).saturating_mul(2));
-        threads.each(pack, &mut matrices, 1, |_, matrices| {
-            matrices.iter_mut().for_each(|(packed, right)| self.pack(right, sizes, packed));
+        let pack = threads.split(packed.len(), 1, depth.saturating_mul(columns).saturating_mul(2));
+        threads.each(pack, &mut packed, 1, |_, matrices| {
+            matrices.iter_mut().for_each(|(packed, right)| self.pack(right, layout, sizes, packed));
         });
-        let packed = &kept.packed;
+        let (packed, starts) = (&*memory, &*starts);
         // A part may begin and end within a matrix.
         let split = threads.split(batches * rows, 1, columns.saturating_mul(depth) / PRODUCTS);
         threads.each(split, out, columns, |mut first, mut out| {
@@ -113,9 +106,10 @@ impl FastKernel for BatchMatmul {
                 let (batch, row) = (first / rows, first % rows);
                 let count = (rows - row).min(out.len() / columns);
                 let (own, behind) = out.split_at_mut(count * columns);
-                if let Some(packed) = packed.get(if shared { 0 } else { batch }) {
+                let packed = packed.chunks_exact(layout.len()).nth(if shared { 0 } else { batch });
+                if let Some(packed) = packed {
                     let rows = Rows { data: &left[first * depth..], stride: depth, count };
-                    packed.multiply(rows, NO_CLAMP, own, columns);
+                    Matrix::of(layout, packed, starts).multiply(rows, NO_CLAMP, own, columns);
                 }
                 (first, out) = (first + count, behind);
             }

@@ -179,7 +179,8 @@ pub(super) fn one_row(threads: Threads<'_>, packed: &Packed, row: &[f32], clamp:
     let split = threads.split(out.len(), packed.column_step(), packed.depth() / PRODUCTS);
     threads.each(split, out, 1, |first, out| {
         let rows = Rows { data: row, stride: row.len(), count: 1 };
-        packed.multiply_columns(rows, clamp, first, out.len(), out, out.len());
+        let (count, stride) = (out.len(), out.len());
+        packed.multiply_columns(rows, clamp, (first, count), out, stride);
     });
 }
 

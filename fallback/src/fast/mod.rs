@@ -15,6 +15,7 @@ mod matrix;
 mod movement;
 mod patches;
 mod pool;
+mod quads;
 mod reduce;
 mod softmax;
 mod stored;

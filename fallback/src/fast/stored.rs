@@ -57,7 +57,7 @@ impl Stored<'_> {
 
     /// Gives back the file's pages behind rows that have been packed, a large piece at a time.
     pub(super) fn give_back(&self) -> GiveBack<'_> {
-        GiveBack { file: self.file.as_ref(), from: 0, to: 0 }
+        GiveBack::new(self.file.as_ref(), 0)
     }
 }
 
@@ -68,7 +68,17 @@ pub(super) struct GiveBack<'a> {
     to: usize,
 }
 
-impl GiveBack<'_> {
+impl<'a> GiveBack<'a> {
+    /// Of what is read of `file` from byte `first` on.
+    pub(super) fn new(file: Option<&'a Bytes>, first: usize) -> Self {
+        Self { file, from: first, to: first }
+    }
+
+    /// Of what is read in another order.
+    pub(super) fn none() -> Self {
+        Self::new(None, 0)
+    }
+
     /// The next `bytes` have been read.
     pub(super) fn read(&mut self, bytes: usize) {
         self.to += bytes;

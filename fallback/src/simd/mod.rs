@@ -12,6 +12,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod depthwise;
+pub(crate) mod digits;
 pub(crate) mod functions;
 pub(crate) mod int8;
 mod lines;

@@ -24,6 +24,25 @@ pub(crate) trait Columns: Copy {
     /// # Safety
     /// All of it must be there.
     unsafe fn load<S: Simd>(self, simd: S, at: usize) -> S::F;
+    /// Asks for the weight at `at`, if there is one, to be brought near.
+    fn expect(self, at: usize);
+}
+
+/// Rows of a tile that wait for weights rather than for sums.
+const FEW: usize = 2;
+/// Steps of the depth that such a tile asks for weights ahead of their use.
+const AHEAD: usize = 16;
+
+/// Asks for what lies somewhere to be brought into the second cache.
+#[inline(always)]
+fn expect<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every machine of this kind has the instruction, which looks at nothing that the program could not.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 impl Columns for &[f32] {
@@ -36,6 +55,11 @@ impl Columns for &[f32] {
     unsafe fn load<S: Simd>(self, simd: S, at: usize) -> S::F {
         // SAFETY: the caller says that a vector is there.
         unsafe { simd.load_from(self.as_ptr().wrapping_add(at)) }
+    }
+
+    #[inline(always)]
+    fn expect(self, at: usize) {
+        expect(self.as_ptr().wrapping_add(at));
     }
 }
 
@@ -50,6 +74,11 @@ impl Columns for &[f16] {
         // SAFETY: the caller says that a vector is there.
         unsafe { simd.load_halves_from(self.as_ptr().wrapping_add(at)) }
     }
+
+    #[inline(always)]
+    fn expect(self, at: usize) {
+        expect(self.as_ptr().wrapping_add(at));
+    }
 }
 
 /// One panel: `vectors` vectors of columns, column vectors of one step of the depth side by side.
@@ -57,6 +86,8 @@ impl Columns for &[f16] {
 pub(crate) struct Panel<'a, W> {
     /// `depth` times `vectors` vectors.
     pub(crate) weights: W,
+    /// The weights of the next panel, which the processor is told of while this one is worked with; may be fewer or none.
+    pub(crate) next: W,
     /// What sums start with, `vectors` vectors.
     pub(crate) start: &'a [f32],
     /// Vectors side by side.
@@ -67,8 +98,8 @@ pub(crate) struct Panel<'a, W> {
 
 impl<'a> Panel<'a, ()> {
     /// The panel with these weights.
-    pub(crate) fn of<W>(self, weights: W) -> Panel<'a, W> {
-        Panel { weights, start: self.start, vectors: self.vectors, columns: self.columns }
+    pub(crate) fn of<T>(self, weights: &[T]) -> Panel<'a, &[T]> {
+        Panel { weights, next: &[], start: self.start, vectors: self.vectors, columns: self.columns }
     }
 }
 
@@ -124,7 +155,16 @@ impl<W: Columns> Product<'_, '_, W> {
                 sums[v] = start;
             }
         }
+        // The first tiles ask for a vector each of every step of the next panel; the others for what is near already.
+        let turn = row / R;
+        let (ahead, turn) = if turn < V && self.panel.next.count() > 0 { (self.panel.next, turn) } else { (b, 0) };
         for k in 0..depth {
+            if R <= FEW {
+                // Such a panel is read once: nothing is near yet.
+                (0..V).for_each(|v| b.expect((k + AHEAD) * width + v * S::LANES));
+            } else {
+                ahead.expect(k * width + turn * S::LANES);
+            }
             let mut columns = [simd.splat(0.0); V];
             for (v, column) in columns.iter_mut().enumerate() {
                 // SAFETY: k < depth and v < V, so a whole vector lies before depth * width, which is inside.

@@ -56,7 +56,10 @@ impl Program {
     pub fn open(path: impl AsRef<std::path::Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let bytes = Bytes::open(path).map_err(|source| Error::Io { path: path.display().to_string(), source })?;
-        Self::read(bytes)
+        let program = Self::read(bytes.clone())?;
+        // All but constants has been copied, and those are read again when they are needed.
+        bytes.release();
+        Ok(program)
     }
 }
 

@@ -49,13 +49,14 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
     let filter_len = taps_y * taps_x * depth;
     let weight = |k: usize, channel: usize| weights.at(channel * filter_len + k);
     let how = (options.fused_activation_function, Rounding::Twice);
-    let scheme = Scheme::new(given, OPERANDS, weights.zero, (filter_len, channels), how, weight)?;
+    let scheme = Scheme::new(given, OPERANDS, weights.zero, (filter_len, channels), how, weights.pages(0), weight)?;
     let order = scheme.level.product_order(Rounding::Twice);
     let width = channels / groups;
     let pack = |group: usize| {
         let first = group * width;
         let column = |c: usize| scheme.columns[first + c];
-        Matrix::pack(scheme.level, order, (filter_len, width), |k, c| weight(k, first + c), column)
+        let pages = weights.pages(first * filter_len);
+        Matrix::pack(scheme.level, order, (filter_len, width), pages, |k, c| weight(k, first + c), column)
     };
     Some(Box::new(Conv {
         options: options.clone(),

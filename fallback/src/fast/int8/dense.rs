@@ -42,9 +42,10 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
     }
     let weight = |k: usize, unit: usize| weights.at(unit * depth + k);
     let how = (options.fused_activation_function, Rounding::Once);
-    let scheme = Scheme::new(given, OPERANDS, weights.zero, (depth, units), how, weight)?;
+    let scheme = Scheme::new(given, OPERANDS, weights.zero, (depth, units), how, weights.pages(0), weight)?;
     let order = scheme.level.product_order(Rounding::Once);
-    let matrix = Matrix::pack(scheme.level, order, (depth, units), weight, |unit| scheme.columns[unit]);
+    let column = |unit: usize| scheme.columns[unit];
+    let matrix = Matrix::pack(scheme.level, order, (depth, units), weights.pages(0), weight, column);
     let (finish, row_factor) = (scheme.finish, scheme.row_factor);
     Some(Box::new(Dense { dtype, weights_type: weights.dtype(), shape, matrix, finish, row_factor }))
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     eval::{EvalCtx, KernelError},
-    fast::{FastKernel, Prepare, Ran, Scratch, is_modest},
+    fast::{FastKernel, Prepare, Ran, Scratch, is_modest, stored::GiveBack},
     kernels::support::Window,
     simd::int8::{Column, Finish, Level, Panel, Rounding, depthwise},
     threads::BYTE_PRODUCTS,
@@ -67,7 +67,7 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
     };
     let depth = parts * taps;
     let how = (options.fused_activation_function, Rounding::Twice);
-    let scheme = Scheme::new(given, OPERANDS, 0, (depth, channels), how, weight)?;
+    let scheme = Scheme::new(given, OPERANDS, 0, (depth, channels), how, GiveBack::none(), weight)?;
     let panel_count = channels / gcd(channels, 64);
     if panel_count > MOST_PANELS || depth > MOST_TAPS {
         return None;

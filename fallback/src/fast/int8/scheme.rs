@@ -1,9 +1,9 @@
 //! What turns sums of products of a node into its stored values.
 
-use tflite_wgpu_model::{ActivationFunctionType, DType, Quant, QuantKind, Tensor};
+use tflite_wgpu_model::{ActivationFunctionType, Bytes, DType, Quant, QuantKind, Tensor};
 
 use crate::{
-    fast::Prepare,
+    fast::{Prepare, stored::GiveBack},
     kernels::support::{Affine, Clamp, Operands, multipliers, stored_clamp},
     memory::Shared,
     simd::int8::{Column, Finish, Level, Rounding},
@@ -58,6 +58,8 @@ pub(super) fn finish(
 /// Constant weights as `i8`, and their zero point.
 pub(super) struct Weights {
     value: Shared,
+    /// Where they lie, if that is in a file.
+    file: Option<Bytes>,
     /// 0x80 where they are UINT8.
     flip: u8,
     /// The zero point of the flipped weights.
@@ -81,7 +83,8 @@ impl Weights {
         }
         let value = given.constant(i)?;
         let zero = if signed { zero } else { zero - 128 };
-        (value.value().dtype() == tensor.dtype).then_some(Self { value, flip: flip(tensor.dtype), zero })
+        let file = tensor.constant().filter(|_| value.value().is_in_file()).cloned();
+        (value.value().dtype() == tensor.dtype).then_some(Self { value, file, flip: flip(tensor.dtype), zero })
     }
 
     pub fn dtype(&self) -> DType {
@@ -90,6 +93,11 @@ impl Weights {
 
     pub fn shape(&self) -> &[usize] {
         self.value.value().shape()
+    }
+
+    /// To give back the file's pages behind weights that are read in their order, from element `first` on.
+    pub fn pages(&self, first: usize) -> GiveBack<'_> {
+        GiveBack::new(self.file.as_ref(), first)
     }
 
     pub fn at(&self, i: usize) -> i8 {
@@ -113,13 +121,15 @@ pub(super) struct Scheme {
 }
 
 impl Scheme {
-    /// For `channels` channels of `depth` weights each, `weight(k, channel)`, with this zero point.
+    /// For `channels` channels of `depth` weights each, `weight(k, channel)`, with this zero point; `pages` go back as
+    /// weights are read.
     pub fn new(
         given: &Prepare<'_>,
         operands: Operands,
         weight_zero: i32,
         (depth, channels): (usize, usize),
         (activation, rounding): (ActivationFunctionType, Rounding),
+        mut pages: GiveBack<'_>,
         weight: impl Fn(usize, usize) -> i8,
     ) -> Option<Self> {
         let (input, output) = (given.input(operands.input)?, given.output(0)?);
@@ -145,6 +155,7 @@ impl Scheme {
                 sum = sum.wrapping_add(weight);
                 magnitude += i64::from((weight - weight_zero).abs());
             }
+            pages.read(depth);
             let own = bias.as_ref().map_or(0, |bias| bias[channel]);
             let sums = i128::from(magnitude) * 255 + i128::from(own).abs();
             largest = largest.max(sums << factor.exponent.max(0));

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     eval::{EvalCtx, KernelError},
-    fast::{FastKernel, Prepare, Ran, Scratch},
+    fast::{FastKernel, Prepare, Ran, Scratch, stored::GiveBack},
     kernels::support::{Operands, Window},
     simd::int8::{Finish, Rounding, Rows},
     threads::BYTE_PRODUCTS,
@@ -56,7 +56,7 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
     let how = (options.fused_activation_function, Rounding::Twice);
     let filter_len = taps_y * taps_x * depth;
     let all = |k: usize, channel: usize| weights.at(channel * filter_len + k);
-    let scheme = Scheme::new(given, OPERANDS, 0, (filter_len, channels), how, all)?;
+    let scheme = Scheme::new(given, OPERANDS, 0, (filter_len, channels), how, GiveBack::none(), all)?;
     let order = scheme.level.product_order(Rounding::Twice);
     let phase = |index: usize| {
         let taps_y: Vec<usize> = (index / stride_x..taps_y).step_by(stride_y).collect();
@@ -72,7 +72,7 @@ pub(super) fn prepare(given: &Prepare<'_>) -> Option<Box<dyn FastKernel>> {
             let sum = (0..len).fold(0i32, |sum, k| sum.wrapping_add(weight(k, channel).into()));
             scheme.column_with(channel, sum)
         };
-        let matrix = Matrix::pack(scheme.level, order, (len, channels), weight, column);
+        let matrix = Matrix::pack(scheme.level, order, (len, channels), GiveBack::none(), weight, column);
         Phase { taps_y: taps_y.clone(), taps_x: taps_x.clone(), matrix }
     };
     Some(Box::new(TransposeConv {

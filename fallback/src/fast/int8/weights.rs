@@ -1,6 +1,9 @@
 //! A matrix of weights in panels.
 
-use crate::simd::int8::{Column, Finish, Level, Order, Panel, Rows, product};
+use crate::{
+    fast::stored::GiveBack,
+    simd::int8::{Column, Finish, Level, Order, Panel, Rows, product},
+};
 
 /// Columns of equal depth in panels of equal width, of which the last may be narrower.
 pub(super) struct Matrix {
@@ -17,6 +20,7 @@ impl Matrix {
         level: Level,
         order: Order,
         (depth, columns): (usize, usize),
+        mut pages: GiveBack<'_>,
         weight: impl Fn(usize, usize) -> i8,
         column: impl Fn(usize) -> Column,
     ) -> Self {
@@ -24,7 +28,10 @@ impl Matrix {
         let width = blocks.div_ceil(blocks.div_ceil(4)) * 16;
         let pack = |first: usize| {
             let count = width.min(columns - first);
-            Panel::pack(order, count.div_ceil(16), (depth, count), |k, c| weight(k, first + c), |c| column(first + c))
+            let weight = |k: usize, c: usize| weight(k, first + c);
+            let panel = Panel::pack(order, count.div_ceil(16), (depth, count), weight, |c| column(first + c));
+            pages.read(depth * count);
+            panel
         };
         let panels = (0..columns).step_by(width).map(pack).collect();
         Self { level, depth: depth.next_multiple_of(4), width, panels }
