@@ -100,40 +100,50 @@ pub static LiteRtAcceleratorImpl: Definition = Definition {
 
 unsafe extern "C" fn get_name(_: Accelerator, name: *mut *const c_char) -> c_int {
     // SAFETY: the runtime's own place, or NULL.
-    unsafe { answer(name, c"tflite-wgpu".as_ptr()) }
+    unsafe { answer("get_name", name, || c"tflite-wgpu".as_ptr()) }
 }
 
 unsafe extern "C" fn get_version(_: Accelerator, version: *mut Version) -> c_int {
     let part = |text: &str| text.parse().unwrap_or(0);
-    let own = Version {
+    let own = || Version {
         major: part(env!("CARGO_PKG_VERSION_MAJOR")),
         minor: part(env!("CARGO_PKG_VERSION_MINOR")),
         patch: part(env!("CARGO_PKG_VERSION_PATCH")),
     };
     // SAFETY: the runtime's own place, or NULL.
-    unsafe { answer(version, own) }
+    unsafe { answer("get_version", version, own) }
 }
 
 unsafe extern "C" fn get_hardware_support(_: Accelerator, set: *mut c_int) -> c_int {
     // SAFETY: the runtime's own place, or NULL.
-    unsafe { answer(set, GPU) }
+    unsafe { answer("get_hardware_support", set, || GPU) }
 }
 
 unsafe extern "C" fn is_responsible_for_jit(_: Accelerator, responsible: *mut u8) -> c_int {
     // Otherwise the delegate would be applied where nobody asked for a GPU.
     // SAFETY: the runtime's own place, or NULL.
-    unsafe { answer(responsible, 1) }
+    unsafe { answer("is_responsible_for_jit", responsible, || 1) }
 }
 
+/// Answers a question of the runtime's in its place for that.
+///
 /// # Safety
 /// `place` is NULL or may be written.
-unsafe fn answer<T>(place: *mut T, value: T) -> c_int {
+unsafe fn answer<T>(entry: &str, place: *mut T, value: impl FnOnce() -> T) -> c_int {
     if place.is_null() {
         return INVALID_ARGUMENT;
     }
-    // SAFETY: the caller's promise.
-    unsafe { place.write(value) };
-    OK
+    match guard::caught(entry, || Ok(value())) {
+        Ok(value) => {
+            // SAFETY: the caller's promise.
+            unsafe { place.write(value) };
+            OK
+        }
+        Err(reason) => {
+            eprintln!("tflite-wgpu: {reason}");
+            RUNTIME_FAILURE
+        }
+    }
 }
 
 /// The runtime's functions: a table whose head says how long it is.
@@ -195,32 +205,37 @@ unsafe extern "C" fn create_delegate(
     if table.is_null() || out.is_null() {
         return INVALID_ARGUMENT;
     }
+    let mut status = OK;
     let made = guard::caught("accelerate", || {
         // SAFETY: the runtime's own table and options.
         let text = unsafe { RuntimeContext::gpu_options(table, options) }.unwrap_or_default();
         let options = parse(&text, &env::var("TFLITE_WGPU_OPTIONS").unwrap_or_default())?;
         log::start(options.log);
-        match device::open(&options.delegate) {
-            Ok(_) => Ok(Some(options)),
-            Err(error) => {
-                // Left out, so that the runtime goes on with the CPU where its caller allows that.
-                eprintln!("tflite-wgpu: {error}; the accelerator is skipped");
-                Ok(None)
-            }
-        }
-    });
-    let options = match made {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            // SAFETY: checked above.
+        if let Err(error) = device::open(&options.delegate) {
+            // Left out, so that the runtime goes on with the CPU where its caller allows that.
+            eprintln!("tflite-wgpu: {error}; the accelerator is skipped");
+            // SAFETY: the runtime's own place, which is there.
             unsafe { out.write(ptr::null_mut()) };
-            return OK;
+            return Ok(());
         }
-        Err(reason) => {
+        // SAFETY: the runtime's own table and place.
+        status = unsafe { wrap(table, options, out) };
+        Ok(())
+    });
+    made.map_or_else(
+        |reason| {
             eprintln!("tflite-wgpu: {reason}");
-            return INVALID_ARGUMENT;
-        }
-    };
+            INVALID_ARGUMENT
+        },
+        |()| status,
+    )
+}
+
+/// Makes the delegate and gives it to the runtime.
+///
+/// # Safety
+/// `table` is the runtime's, and `out` may be written.
+unsafe fn wrap(table: *const RuntimeContext, options: PluginOptions, out: *mut *mut c_void) -> c_int {
     // SAFETY: the entry has this type in all versions with this major number; the deleter takes what is wrapped here.
     unsafe {
         let Some(wrap) = RuntimeContext::entry(table, WRAP_DELEGATE) else { return WRONG_VERSION };

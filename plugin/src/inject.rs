@@ -2,8 +2,10 @@
 //!
 //! `FAULT:ENTRY` lets the first call of an entry fail, `FAULT:ENTRY:N` the N-th. `panic` and `lost` (the device is gone)
 //! go with the entries that a host calls: `create`, `apply`, `init`, `prepare`, `invoke`, `copy_from_buffer_handle`,
-//! `free`, `destroy`, `accelerate`, `devices`, `verify`. `nothing` (no node is claimed) and `wrong` (the last node's
-//! kernel negates its results) go with `choose`, `memory` (there is no room for a value) with `start`.
+//! `copy_to_buffer_handle`, `free_buffer_handle`, `free`, `destroy`, `devices`, `verify`, and of the accelerator
+//! `accelerate`, `get_name`, `get_version`, `get_hardware_support`, `is_responsible_for_jit`. `nothing` (no node is
+//! claimed) and `wrong` (the last node's kernel negates its results) go with `choose`, `memory` (there is no room for a
+//! value) with `start`.
 
 /// A fault that is due now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

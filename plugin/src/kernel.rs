@@ -284,12 +284,14 @@ pub unsafe extern "C" fn copy_from_buffer_handle(
 
 /// The host offers a value for the device; partitions take values from host memory when they run, so nothing is done.
 pub unsafe extern "C" fn copy_to_buffer_handle(
-    _context: *mut abi::Context,
+    context: *mut abi::Context,
     _delegate: *mut abi::Delegate,
     _handle: c_int,
     _tensor: *mut abi::Tensor,
 ) -> c_int {
-    abi::OK
+    let result = guard::caught("copy_to_buffer_handle", || Ok(()));
+    // SAFETY: the host's own context.
+    finish(unsafe { Host::new(context) }, result)
 }
 
 /// The host lets go of a handle; the session frees it when it ends, since its next invoke uses it again.
@@ -298,10 +300,12 @@ pub unsafe extern "C" fn free_buffer_handle(
     _delegate: *mut abi::Delegate,
     handle: *mut c_int,
 ) {
-    // SAFETY: the host's own place of the handle, or NULL.
-    if let Some(handle) = unsafe { handle.as_mut() } {
-        *handle = abi::NULL_BUFFER_HANDLE;
-    }
+    guard::quiet("free_buffer_handle", || {
+        // SAFETY: the host's own place of the handle, or NULL.
+        if let Some(handle) = unsafe { handle.as_mut() } {
+            *handle = abi::NULL_BUFFER_HANDLE;
+        }
+    });
 }
 
 fn finish(host: Option<Host<'_>>, result: Result<(), String>) -> c_int {

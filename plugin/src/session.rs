@@ -1,7 +1,7 @@
 //! What a delegate has of one subgraph of one interpreter: the partitions that the host formed, and their values.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     ffi::c_int,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use tflite_wgpu_fallback::{HostedOptions, HostedPartitions, Model};
-use tflite_wgpu_model::{NodeId, Program, TensorId};
+use tflite_wgpu_model::{Node, NodeId, Program, TensorId};
 
 use crate::{
     abi,
@@ -24,6 +24,16 @@ pub struct Formed {
     pub nodes: Vec<NodeId>,
     /// Tensors that the host reads.
     pub outputs: Vec<c_int>,
+}
+
+/// What the host reads of a partition although no node outside of it does: outputs of the model, or all its tensors. Other
+/// tensors stay on the device for further partitions, and the host asks for those that it needs as well.
+fn read_by_host_alone<'a>(nodes: &'a [Node], formed: &'a Formed) -> impl Iterator<Item = c_int> + 'a {
+    let is_inside = |i: usize| formed.nodes.binary_search(&NodeId::from_index(i)).is_ok();
+    let outside = nodes.iter().enumerate().filter(move |(i, _)| !is_inside(*i));
+    let read: BTreeSet<u32> = outside.flat_map(|(_, node)| node.inputs.iter().flatten()).map(|id| id.0).collect();
+    let alone = move |number: &c_int| u32::try_from(*number).is_ok_and(|id| !read.contains(&id));
+    formed.outputs.iter().copied().filter(alone)
 }
 
 /// The partitions of one subgraph.
@@ -82,11 +92,11 @@ impl Session {
     ) -> Result<(), String> {
         let formed = self.formed();
         if let Some(graph) = program.subgraphs.first_mut() {
-            // The host also reads tensors that no node of the program does: outputs of the model, or all of them.
-            for &number in formed.iter().flat_map(|formed| &formed.outputs) {
-                let id = u32::try_from(number).map(TensorId).ok().filter(|id| id.index() < graph.tensors.len());
-                graph.outputs.extend(id.filter(|id| !graph.outputs.contains(id)));
-            }
+            let numbers = formed.iter().flat_map(|formed| read_by_host_alone(&graph.nodes, formed));
+            let ids = numbers.filter_map(|number| u32::try_from(number).map(TensorId).ok());
+            let known = ids.filter(|id| id.index() < graph.tensors.len() && !graph.outputs.contains(id));
+            let more: BTreeSet<TensorId> = known.collect();
+            graph.outputs.extend(more);
         }
         let model = Model::new(program).map_err(|error| error.to_string())?;
         let delegate = delegate(formed.into_iter().map(|formed| formed.nodes).collect());

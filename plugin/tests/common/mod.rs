@@ -100,15 +100,34 @@ pub fn library() -> Result<PathBuf, Box<dyn Error>> {
 impl Runtime {
     /// A scenario of `host.py`.
     pub fn start(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Output, Box<dyn Error>> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/host.py");
+        self.start_script("host.py", arguments, variables)
+    }
+
+    /// Its answer, and what it wrote to standard error.
+    pub fn ask(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<(Json, String), Box<dyn Error>> {
+        self.ask_script("host.py", arguments, variables)
+    }
+
+    fn start_script(
+        &self,
+        script: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Output, Box<dyn Error>> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script);
         let mut command = Command::new(&self.python);
         command.arg(script).args(arguments).envs(variables.iter().copied());
         Ok(command.output()?)
     }
 
-    /// Its answer, and what it wrote to standard error.
-    pub fn ask(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<(Json, String), Box<dyn Error>> {
-        let output = self.start(arguments, variables)?;
+    /// The answer of a script of this folder, and what it wrote to standard error.
+    pub fn ask_script(
+        &self,
+        script: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<(Json, String), Box<dyn Error>> {
+        let output = self.start_script(script, arguments, variables)?;
         let (text, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         if !output.status.success() {
             return Err(format!("{}: {}: {log}", self.name, output.status).into());
