@@ -10,6 +10,8 @@ use tflite_wgpu::{
     gpu::{DeviceOptions, GpuDevice},
 };
 
+use crate::pin;
+
 /// Devices stay open as long as the process lives: a driver may be unloaded before the last of them would be closed.
 static DEVICES: Mutex<Vec<(DeviceOptions, Arc<GpuDevice>)>> = Mutex::new(Vec::new());
 
@@ -56,8 +58,9 @@ fn watch_for_the_end() {
     }
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the function stays mapped, because the library is never unloaded, and only sets a flag. Without room for
-        // it the flag stays down, as in a process that lives on.
+        pin::pin();
+        // SAFETY: the function stays mapped, because the library is pinned, and only sets a flag. Without room for it the
+        // flag stays down, as in a process that lives on.
         let _ = unsafe { libc::atexit(ending) };
     });
 }

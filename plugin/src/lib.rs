@@ -17,6 +17,7 @@ pub mod inquire;
 mod kernel;
 mod log;
 pub mod options;
+mod pin;
 mod session;
 pub mod types;
 
