@@ -185,3 +185,30 @@ fn many_interpreters_live_and_the_process_ends_with_them() -> TestResult {
     }
     Ok(())
 }
+
+/// Threads, each with an interpreter of its own.
+const THREADS: usize = 4;
+/// Invokes of each thread, with a shared delegate and with its own.
+const INVOKES: usize = 10;
+
+#[test]
+fn threads_do_not_disturb_each_other() -> TestResult {
+    let test = "threads_do_not_disturb_each_other";
+    if !has_adapter(test) {
+        return Ok(());
+    }
+    let folder = Folder::new("threads")?;
+    for thread in 0..THREADS {
+        folder.write(&format!("in_{thread}.bin"), &values(256, 41 + 2 * thread as u32))?;
+    }
+    let (library, digits) = (library()?, digits());
+    let (library, digits) = (library.to_str().ok_or("no text")?, digits.to_str().ok_or("no text")?);
+    let (threads, invokes) = (THREADS.to_string(), INVOKES.to_string());
+    for runtime in runtimes(test)? {
+        let (answer, log) = runtime.ask(&["threads", library, digits, folder.text(), &threads, &invokes], &[])?;
+        // Were the results alike, one thread's could stand for another's unnoticed.
+        assert_eq!(answer["different"], THREADS, "{}", runtime.name);
+        assert_eq!(answer["same"], 2 * THREADS * INVOKES, "{}: {log}", runtime.name);
+    }
+    Ok(())
+}

@@ -5,6 +5,7 @@
     host.py refuse LIBRARY [key=value]…
     host.py twice LIBRARY MODEL FOLDER [key=value]…
     host.py alive LIBRARY MODEL FOLDER COUNT CYCLES
+    host.py threads LIBRARY MODEL FOLDER COUNT INVOKES
 
 `run` reads FOLDER/in_K.bin for every --shape (the model's own shape without one), resizes, invokes, and writes
 FOLDER/out_K.bin of the last one. Values are float32.
@@ -14,12 +15,16 @@ FOLDER/out_K.bin of the last one. Values are float32.
 `alive` keeps COUNT interpreters with a delegate each, says in how many the outputs are as in the first one, makes and
 ends as many more as CYCLES says, tells the resident bytes after each of them, and leaves the interpreters to the
 process's end.
+
+`threads` lets COUNT threads with an interpreter each invoke INVOKES times at once, with one delegate for all and then
+with one for each; thread N reads FOLDER/in_N.bin, and `same` says how many results are as when it ran by itself.
 """
 import gc
 import importlib
 import json
 import pathlib
 import sys
+import threading
 
 import numpy as np
 
@@ -134,6 +139,42 @@ def alive(library, model, folder, count, cycles):
     return {"same": same, "partitions": sum(partitions for _, partitions in KEPT), "sizes": sizes}
 
 
+def threads(library, model, folder, count, invokes):
+    tflite = runtime()
+
+    def load():
+        return tflite.load_delegate(library, {"precision": "f32"})
+
+    def start(number, delegate):
+        interpreter = tflite.Interpreter(model_path=model, experimental_delegates=[delegate])
+        interpreter.allocate_tensors()
+        details = interpreter.get_input_details()[0]
+        values = np.fromfile(folder / f"in_{number}.bin", np.float32).reshape(details["shape"])
+        return interpreter, details["index"], values
+
+    def invoke(interpreter, index, values):
+        interpreter.set_tensor(index, values)
+        interpreter.invoke()
+        return output(interpreter)
+
+    alone = [invoke(*start(number, load())) for number in range(count)]
+    found = []
+
+    def work(number, delegate):
+        begun = start(number, delegate)
+        for _ in range(invokes):
+            found.append(bool(np.array_equal(invoke(*begun), alone[number])))
+
+    for delegates in ([load()] * count, [load() for _ in range(count)]):
+        workers = [threading.Thread(target=work, args=pair) for pair in enumerate(delegates)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    different = len({values.tobytes() for values in alone})
+    return {"same": sum(found), "different": different}
+
+
 def refuse(library, words):
     tflite = runtime()
     try:
@@ -161,6 +202,8 @@ def main(words):
         answer = twice(rest[1], rest[2], pathlib.Path(rest[3]), rest[4:])
     elif rest[0] == "alive":
         answer = alive(rest[1], rest[2], pathlib.Path(rest[3]), int(rest[4]), int(rest[5]))
+    elif rest[0] == "threads":
+        answer = threads(rest[1], rest[2], pathlib.Path(rest[3]), int(rest[4]), int(rest[5]))
     else:
         answer = refuse(rest[1], rest[2:])
     print(json.dumps(answer), flush=True)

@@ -186,6 +186,64 @@ fn the_example_in_c_runs() -> TestResult {
     Ok(())
 }
 
+/// Errors of valgrind's in this library's code: those in whose stack one of the two innermost functions is Rust's. Drivers
+/// and the dynamic linker have errors of their own, further in.
+fn errors_of_ours(log: &str) -> Vec<String> {
+    // Every line begins with the process's number; an empty one ends an error, and so does what is told of an address.
+    let lines: Vec<&str> =
+        log.lines().filter_map(|line| line.strip_prefix("==")?.split_once("==").map(|(_, text)| text)).collect();
+    let is_frame = |line: &str| line.trim_start().starts_with("at 0x") || line.trim_start().starts_with("by 0x");
+    let is_ours = |line: &&str| is_frame(line) && (line.contains(".rs:") || line.contains("tflite_wgpu"));
+    let is_start = |i: usize, line: &str| {
+        line.trim_start().starts_with("at 0x") && i > 0 && lines.get(i - 1).is_some_and(|line| !line.starts_with("  "))
+    };
+    let starts = lines.iter().enumerate().filter(|(i, line)| is_start(*i, line)).map(|(i, _)| i);
+    let inner = |start: usize| lines.iter().skip(start).take(2);
+    starts.filter(|&i| inner(i).any(is_ours)).map(|i| lines[i - 1..lines.len().min(i + 8)].join("\n")).collect()
+}
+
+#[test]
+fn only_errors_of_ours_count() {
+    let error = |what: &str, first: &str, second: &str| {
+        format!(
+            "==7== {what}\n==7==    at 0x1: {first}\n==7==    by 0x2: {second}\n==7==    by 0x3: main (a.rs:1)\n==7== \n"
+        )
+    };
+    let linker = error("Invalid read of size 8", "strncmp (strcmp-sse2.S:162)", "is_dst (dl-load.c:216)");
+    let driver = error("Syscall param write(buf)", "write (in /lib/libc.so)", "draw (in /lib/libvulkan_lvp.so)");
+    let told = "==7==  Address 0x5 is 9 bytes inside a block of size 15 alloc'd\n==7==    at 0x9: alloc (alloc.rs:9)\n";
+    assert!(errors_of_ours(&(linker + told + &driver)).is_empty());
+    let copies = error("Invalid write of size 4", "memcpy (vg_replace_strmem.c:1)", "copy (kernel.rs:7)");
+    let reads = error("Invalid read of size 4", "read (kernel.rs:9)", "x (in /lib/libc.so)");
+    let found = errors_of_ours(&(copies + &reads));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with(" Invalid write of size 4"), "{}", found[0]);
+}
+
+#[test]
+fn the_example_in_c_is_sound_under_valgrind() -> TestResult {
+    let test = "the_example_in_c_is_sound_under_valgrind";
+    if !has_adapter(test) {
+        return Ok(());
+    }
+    if Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        println!("SKIPPED {test}: no valgrind");
+        return Ok(());
+    }
+    let folder = Folder::new("valgrind")?;
+    let Some(program) = example_in_c(test, &folder)? else { return Ok(()) };
+    let log = folder.0.join("log");
+    let mut run = Command::new("valgrind");
+    run.args(["--leak-check=no", "--error-limit=no"]).arg(format!("--log-file={}", log.display()));
+    let (out, _) = good(run.arg(&program).arg(digits()).arg("precision=f32"))?;
+    assert_close("C", &out);
+    let log = fs::read_to_string(&log)?;
+    assert!(log.contains("ERROR SUMMARY"), "{log}");
+    let errors = errors_of_ours(&log);
+    assert!(errors.is_empty(), "{}", errors.join("\n\n"));
+    Ok(())
+}
+
 #[test]
 fn the_example_in_cpp_runs() -> TestResult {
     let test = "the_example_in_cpp_runs";
