@@ -5,7 +5,7 @@ use tflite_wgpu_model::{BuiltinOperator, Conv2DOptions, Op};
 use super::{
     LowerCtx, LowerError, OpRow, StepBuilder, SupportCtx,
     dense::{self, Product},
-    tile,
+    halves, tile,
     weights::{self, Order},
     window::{self, Axis, nhwc},
 };
@@ -171,6 +171,7 @@ pub(super) fn lower_geometry(
     let (y, x) = (geometry.y, geometry.x);
     let key = format!("{filter} conv_{} {} {group}", weights::blocks_name(choice), order.name());
     let operand = ctx.packed(&key, storage, filter, move |values| {
+        let values = &halves::stored(values, storage, shape, order);
         weights::blocks_of(choice, weights::blocks(values, shape, group, |tap, i, o| order.at(shape, tap, i, o)))
     })?;
     let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;
@@ -214,6 +215,7 @@ fn lower_grouped(
     let storage = weights::weight_storage(ctx.region.tensor(dst).storage);
     let shape = geometry.weight_shape();
     let operand = ctx.packed(&format!("{filter} conv_texels {}", order.name()), storage, filter, move |values| {
+        let values = &halves::stored(values, storage, shape, order);
         weights::texels(values, shape, |tap, i, o| order.at(shape, tap, i, o))
     })?;
     let bias = weights::bias(ctx, node.input(2), geometry.out_channels)?;

@@ -3,7 +3,7 @@
 use tflite_wgpu_model::{BuiltinOperator, DType, FullyConnectedOptionsWeightsFormat, Op, TensorId};
 
 use super::{
-    LowerCtx, LowerError, OpRow, SupportCtx, matmul, tile,
+    LowerCtx, LowerError, OpRow, SupportCtx, halves, matmul, tile,
     weights::{self, Order},
 };
 use crate::{
@@ -139,6 +139,7 @@ pub(super) fn lower_product(
             lane if lane < inner => order.at(stored, 0, i / padded_inner * inner + lane, o),
             _ => usize::MAX,
         };
+        let values = &halves::stored(values, storage, stored, order);
         weights::blocks_of(choice, weights::blocks(values, shape, group, at))
     })?;
     let bias = weights::bias(ctx, node.input(2), channels)?;

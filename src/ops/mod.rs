@@ -14,6 +14,7 @@ pub mod custom;
 pub mod dense;
 pub mod depthwise;
 pub mod gather;
+mod halves;
 mod lower;
 pub mod matmul;
 pub mod movement;
