@@ -16,7 +16,7 @@ const HALF_MAX: f32 = 65_504.0;
 
 /// The storage of every tensor of a subgraph, the same for all of its partitions. In f16 (and auto) a tensor stays f32
 /// where halves could not hold it: a constant beyond the largest half, results that count, and results that leave the
-/// range of halves (see [`is_wide`]). Inputs and outputs of a `carried` subgraph (a loop's) never do, as they trade
+/// range of halves (see [`is_wide`]), or are put in order (see [`ordered`]). Inputs and outputs of a `carried` subgraph (a loop's) never do, as they trade
 /// places.
 pub fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool) -> Vec<Storage> {
     let mut storages: Vec<Storage> = facts.tensors.iter().map(|fact| of(fact, precision)).collect();
@@ -40,7 +40,46 @@ pub fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool)
     }
     fine.iter().for_each(|id| widen(&mut storages, id));
     feeds_integers(graph).iter().for_each(|id| widen(&mut storages, id));
+    // The rules so far are about what is computed; of a constant, the values say what holds them.
+    for (storage, fact) in storages.iter_mut().zip(&facts.tensors).filter(|(_, fact)| fact.constant.is_some()) {
+        *storage = of(fact, precision);
+    }
+    ordered(graph, facts).iter().for_each(|id| widen(&mut storages, id));
     storages
+}
+
+/// Bytes of f32 weights that may be behind the values that TOPK_V2 orders.
+const ORDERED_BYTES: usize = 1 << 20;
+
+/// What TOPK_V2 puts in order, and what that is made of, up to convolutions and large weights: among many values, halves
+/// make some equal and others change places, which decides over all that follow. A single largest one is rarely as close.
+fn ordered(graph: &Graph, facts: &Facts) -> HashSet<TensorId> {
+    use BuiltinOperator as B;
+    let is_constant = |id: &TensorId| facts.tensor(*id).is_some_and(|fact| fact.constant.is_some());
+    let bytes = |id: &TensorId| {
+        let dims = facts.tensor(*id).and_then(|fact| fact.dims.as_deref()).unwrap_or_default();
+        dims.iter().product::<usize>().saturating_mul(size_of::<f32>())
+    };
+    let (mut ordered, mut left) = (HashSet::new(), ORDERED_BYTES);
+    for node in graph.nodes.iter().rev() {
+        let inputs = match node.op.builtin() {
+            B::TopkV2 => 0..1,
+            _ if !node.outputs.iter().flatten().any(|id| ordered.contains(id)) => continue,
+            B::Add | B::Sub | B::Mul | B::Div | B::Maximum | B::Minimum | B::Logistic | B::Tanh => 0..2,
+            B::Relu | B::Relu6 | B::Neg | B::Dequantize | B::Sum | B::Mean | B::ReduceMax | B::ReduceMin => 0..1,
+            B::Reshape | B::Squeeze | B::ExpandDims | B::Transpose | B::Slice | B::StridedSlice | B::Gather => 0..1,
+            B::Select | B::SelectV2 => 1..3,
+            B::Concatenation | B::Pack => 0..node.inputs.len(),
+            B::FullyConnected => 0..3,
+            _ => continue,
+        };
+        let read: Vec<TensorId> = inputs.filter_map(|i| node.input(i)).collect();
+        let constants = read.iter().filter(|id| is_constant(id) && !ordered.contains(*id)).map(bytes);
+        let Some(rest) = left.checked_sub(constants.sum()) else { continue };
+        left = rest;
+        ordered.extend(read);
+    }
+    ordered
 }
 
 /// What integers are made of that nodes compute with: there a half's rounding becomes a whole step, and goes on. Integers
@@ -130,7 +169,8 @@ fn is_wide(node: &Node, facts: &Facts, storages: &[Storage]) -> bool {
 mod tests {
     use tflite_wgpu_fallback::Model;
     use tflite_wgpu_model::{
-        AddOptions, GraphBuilder, ModelBuilder, MulOptions, Op, ReducerOptions, SoftmaxOptions, SubgraphId,
+        AddOptions, FullyConnectedOptions, GraphBuilder, ModelBuilder, MulOptions, Op, ReducerOptions, SoftmaxOptions,
+        SubgraphId,
     };
 
     use super::*;
@@ -197,6 +237,30 @@ mod tests {
         };
         assert_eq!(quantised(true)?, [Storage::F32, Storage::F32, Storage::I32, Storage::F16]);
         assert_eq!(quantised(false)?, [Storage::F16, Storage::F16, Storage::I32]);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_put_in_order_is_exact_up_to_large_weights() -> Result<(), Box<dyn std::error::Error>> {
+        let of = |depth: usize| {
+            let mut graph = GraphBuilder::new();
+            let x = graph.input("x", F, &[1, depth]);
+            let first = graph.constant_f32("first", &[8, depth], &vec![0.1; 8 * depth]);
+            let second = graph.constant_f32("second", &[64, 8], &[0.1; 512]);
+            let product = || Op::FullyConnected(FullyConnectedOptions::default());
+            let y = graph.op(product(), &[Some(x), Some(first), None], &[("y", F, &[1, 8])]);
+            let z = graph.op(product(), &[Some(y), Some(second), None], &[("z", F, &[1, 64])]);
+            let k = graph.constant_i32("k", &[], &[8]);
+            let top = [("top", F, &[1, 8][..]), ("at", DType::Int32, &[1, 8])];
+            let top = graph.op_multi(Op::TopkV2, &[Some(z), Some(k)], &top);
+            graph.output(top[1]);
+            storages(graph, false)
+        };
+        // Input, weights, weights, results, k, values, places.
+        let (wide, half, int) = (Storage::F32, Storage::F16, Storage::I32);
+        assert_eq!(of(8)?, [wide, wide, wide, wide, wide, int, half, int]);
+        // The first product's weights would take more than what is left of the bytes.
+        assert_eq!(of(ORDERED_BYTES / 32)?, [half, half, wide, wide, wide, int, half, int]);
         Ok(())
     }
 

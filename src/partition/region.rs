@@ -23,7 +23,7 @@ pub struct RegionError {
 }
 
 /// The region of these nodes. `facts` knows the shapes of everything they touch; folded nodes vanish into constants.
-/// `storages` has the storage of every tensor of the subgraph that is computed.
+/// `storages` has the storage of every tensor of the subgraph; a constant that was not one before may need f32 all the same.
 ///
 /// # Errors
 /// When a shape is not known, or not supported.
@@ -44,7 +44,9 @@ pub fn build(
             constant: fact.and_then(|fact| fact.constant.clone()),
             quant: tensor.quant.clone(),
             storage: match fact {
-                Some(fact) if fact.constant.is_some() => precision::of(fact, precision),
+                Some(fact) if fact.constant.is_some() && storages.get(i) != Some(&Storage::F32) => {
+                    precision::of(fact, precision)
+                }
                 _ => storages.get(i).copied().unwrap_or(Storage::F32),
             },
         });
