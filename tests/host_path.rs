@@ -6,7 +6,7 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use common::{TestResult, device, random};
 use tflite_wgpu::{
-    DelegateOptions, GpuDelegate, Report,
+    DelegateOptions, GpuDelegate, Report, compare,
     gpu::{CacheDir, DeviceOptions, GpuDevice},
 };
 use tflite_wgpu_fallback::{Interpreter, Model, Value};
@@ -94,6 +94,33 @@ fn an_invoke_makes_nothing_and_submits_once_per_partition() -> TestResult {
         let runs = [times.upload, times.encode, times.submit, times.wait, times.read].map(|phase| phase.runs);
         assert_eq!(runs, [11; 5], "every invoke is measured");
     }
+    Ok(())
+}
+
+#[test]
+fn constants_share_buffers() -> TestResult {
+    let Some(device) = own_device()? else { return Ok(()) };
+    let dims = [1, 8, 8, 6];
+    let layers: u32 = 12;
+    let mut graph = GraphBuilder::new();
+    let mut x = graph.input("x", DType::Float32, &dims);
+    for layer in 0..layers {
+        let filter = graph.constant_f32("filter", &[6, 1, 1, 6], &common::floats(layer, 6 * 6));
+        let bias = graph.constant_f32("bias", &[6], &common::floats(layer + 50, 6));
+        x = graph.op(conv(1), &[Some(x), Some(filter), Some(bias)], &[("y", DType::Float32, &dims[..])]);
+    }
+    graph.output(x);
+    let model = Model::new(ModelBuilder::new().subgraph(graph).program())?;
+    let delegate =
+        GpuDelegate::with_device(Arc::clone(&device), DelegateOptions::parse(["device=gpu", "precision=f32"])?);
+    let mut interpreter = Interpreter::builder(&model).delegate(Box::new(delegate)).build()?;
+    let found = invoke(&mut interpreter, 1, &dims)?;
+    assert_eq!(device.usage.constants_packed.load(Relaxed), u64::from(layers), "filters");
+    let [buffers, ..] = device.usage.made();
+    assert!(buffers <= 5, "{buffers} buffers, but constants, parameters, arena and readback need one each");
+    let mut cpu = Interpreter::builder(&model).build()?;
+    let expected = invoke(&mut cpu, 1, &dims)?;
+    compare::compare(&expected, &found, &compare::F32).map_err(|mismatch| mismatch.to_string())?;
     Ok(())
 }
 

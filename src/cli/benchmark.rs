@@ -21,6 +21,7 @@ use super::{
     latency::Latency,
     options::RunOptions,
     plan_view, progress, render,
+    resizes::Resizes,
     session::{Loaded, Session, open_model},
 };
 
@@ -101,6 +102,7 @@ struct Measured {
     /// Nanoseconds by kernel, with the number of dispatches; the slowest first.
     kernels: Vec<Kernel>,
     host: Host,
+    resizes: Option<Resizes>,
 }
 
 /// What an invoke costs the host besides kernels: the least of all runs, over all partitions, in microseconds.
@@ -110,6 +112,8 @@ struct Host {
     encode_us: f64,
     encode_per_dispatch_us: f64,
     submit_us: f64,
+    /// Both: what is neither a transfer nor the device's.
+    own_us: f64,
     /// The device's work and the way there and back.
     wait_us: f64,
     read_us: f64,
@@ -120,12 +124,13 @@ impl Host {
         let sum = |phase: fn(&HostTimes) -> StepTime| {
             report.partitions.iter().map(|partition| phase(&partition.host_times).best_ns / 1e3).sum::<f64>()
         };
-        let encode_us = sum(|times| times.encode);
+        let [encode_us, submit_us] = [sum(|times| times.encode), sum(|times| times.submit)];
         Self {
             upload_us: sum(|times| times.upload),
             encode_us,
             encode_per_dispatch_us: encode_us / report.dispatches().max(1) as f64,
-            submit_us: sum(|times| times.submit),
+            submit_us,
+            own_us: encode_us + submit_us,
             wait_us: sum(|times| times.wait),
             read_us: sum(|times| times.read),
         }
@@ -194,6 +199,7 @@ fn measure(args: &Args, path: &Path, session: &Session) -> Res<Measured> {
     let warm = start(session, &model, &entry, &inputs)?;
     let warm_start_ms = warm.init_ms + warm.first_ms;
     drop(warm);
+    let resizes = Resizes::measure(session, &model, &entry, &inputs)?;
     let kernels = if args.profile { profile(session, &model, &entry, &inputs)? } else { Vec::new() };
     let cpu_nodes = all - gpu_nodes;
     Ok(Measured {
@@ -207,6 +213,7 @@ fn measure(args: &Args, path: &Path, session: &Session) -> Res<Measured> {
         cpu_memory_bytes,
         kernels,
         host,
+        resizes,
     })
 }
 
@@ -288,8 +295,18 @@ impl Measured {
         if self.report.dispatches() > 0 {
             let h = &self.host;
             text.push_str(&format!(
-                "host in us, best: upload {:.1}, encode {:.1} ({:.2} a dispatch), submit {:.1}, wait {:.1}, read {:.1}\n",
-                h.upload_us, h.encode_us, h.encode_per_dispatch_us, h.submit_us, h.wait_us, h.read_us,
+                "host in us, best: encode {:.1} ({:.2} a dispatch), submit {:.1}, both {:.1}; transfers: upload {:.1}, read {:.1}; \
+                 wait for the device {:.1}\n",
+                h.encode_us, h.encode_per_dispatch_us, h.submit_us, h.own_us, h.upload_us, h.read_us, h.wait_us,
+            ));
+        }
+        if let Some(resizes) = &self.resizes {
+            let made = usize::try_from(resizes.pipelines).unwrap_or(usize::MAX);
+            text.push_str(&format!(
+                "resize in ms: first {:.2}, best {:.2}, {} made\n",
+                resizes.first_ms,
+                resizes.best_ms,
+                render::count(made, "pipeline"),
             ));
         }
         let gpu_memory = render::bytes(self.gpu_memory["total"].as_u64().unwrap_or(0));
@@ -332,6 +349,7 @@ impl Measured {
             "cpu_memory_bytes": self.cpu_memory_bytes,
             "kernels": self.kernels,
             "host": self.host,
+            "resizes": self.resizes,
             "switch": self.report.switch,
         })
     }

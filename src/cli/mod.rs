@@ -16,6 +16,7 @@ mod picture;
 mod plan_view;
 mod progress;
 mod render;
+mod resizes;
 mod run;
 mod session;
 mod sound;

@@ -318,6 +318,10 @@ impl GpuDelegate {
         let states: Vec<bool> = self.parts.iter().filter_map(warming).collect();
         if states.contains(&false) {
             if let Some(part) = self.parts.get_mut(index) {
+                if part.late > 0 {
+                    // The CPU's first answer is out.
+                    self.warmth.hurry();
+                }
                 part.late += 1;
             }
             return false;

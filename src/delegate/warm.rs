@@ -8,41 +8,70 @@ use std::{
         mpsc::{Receiver, Sender, channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use crate::{
     error::Error,
-    gpu::{BorderBuffers, Executable, GpuDevice, Memory},
+    gpu::{BorderBuffers, Effort, Executable, GpuDevice, Memory},
     plan::{Border, Plan},
 };
 
+/// How long the CPU has the machine to itself for its first answer, at most: compilers on all threads would slow it.
+const HEAD_START: Duration = Duration::from_millis(150);
+
 /// How far a delegate's warm start is; a clone asks the same delegate.
 #[derive(Clone, Debug, Default)]
-pub struct Warmth(Arc<(Mutex<usize>, Condvar)>);
+pub struct Warmth(Arc<(Mutex<Progress>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Partitions that are being made ready.
+    outstanding: usize,
+    /// Whether the CPU has had its head start.
+    hurries: bool,
+}
 
 impl Warmth {
     /// Whether no partition is being made ready: the next invoke runs on the device where the delegate has claimed nodes.
     pub fn is_ready(&self) -> bool {
-        *self.outstanding() == 0
+        self.progress().outstanding == 0
     }
 
     /// Waits until no partition is being made ready.
     pub fn wait(&self) {
-        let outstanding = self.outstanding();
-        let _ready = self.0.1.wait_while(outstanding, |outstanding| *outstanding > 0);
+        self.hurry();
+        let progress = self.progress();
+        let _ready = self.0.1.wait_while(progress, |progress| progress.outstanding > 0);
     }
 
-    fn outstanding(&self) -> MutexGuard<'_, usize> {
+    /// Ends the CPU's head start.
+    pub(super) fn hurry(&self) {
+        let mut progress = self.progress();
+        if !progress.hurries {
+            progress.hurries = true;
+            self.0.1.notify_all();
+        }
+    }
+
+    /// Waits until the CPU has had its head start.
+    fn wait_for_head_start(&self) {
+        let progress = self.progress();
+        let waited = self.0.1.wait_timeout_while(progress, HEAD_START, |progress| !progress.hurries);
+        waited.unwrap_or_else(PoisonError::into_inner).0.hurries = true;
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(&self) {
-        *self.outstanding() += 1;
+        self.progress().outstanding += 1;
     }
 
     fn end(&self) {
-        let mut outstanding = self.outstanding();
-        *outstanding = outstanding.saturating_sub(1);
+        let mut progress = self.progress();
+        progress.outstanding = progress.outstanding.saturating_sub(1);
         self.0.1.notify_all();
     }
 }
@@ -85,11 +114,13 @@ pub(super) struct Job {
 
 impl Job {
     fn run(self, given_up: &AtomicBool) -> Result<Arc<Executable>, Error> {
-        let mut executable = Executable::new(&self.device, self.plan, &self.memory, &self.buffers)?;
+        let given_up = || given_up.load(Ordering::Relaxed);
+        let effort = Effort::whole().until(&given_up);
+        let mut executable = Executable::with_effort(&self.device, self.plan, &self.memory, &self.buffers, &effort)?;
         if self.time_steps {
             executable.time_steps()?;
         }
-        executable.rehearse(|| given_up.load(Ordering::Relaxed))?;
+        executable.rehearse(&effort)?;
         Ok(Arc::new(executable))
     }
 }
@@ -135,6 +166,7 @@ fn finish(outcome: &Outcome, result: Result<Arc<Executable>, Error>, warmth: &Wa
 
 fn work(jobs: &Receiver<(Job, Outcome)>, given_up: &AtomicBool, warmth: &Warmth) {
     while let Ok((job, outcome)) = jobs.recv() {
+        warmth.wait_for_head_start();
         let result = match given_up.load(Ordering::Relaxed) {
             true => Err(Error::Internal("the warm start was given up".to_owned())),
             // Whoever waits must hear of a crash, too.
@@ -148,6 +180,7 @@ fn work(jobs: &Receiver<(Job, Outcome)>, given_up: &AtomicBool, warmth: &Warmth)
 impl Drop for Warmer {
     fn drop(&mut self) {
         self.given_up.store(true, Ordering::Relaxed);
+        self.warmth.hurry();
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             // Its jobs have reported their crashes.

@@ -1,12 +1,12 @@
 //! Buffers, counted where they are made.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
 use super::device::GpuDevice;
-use crate::{constant::Constant, error::Error};
+use crate::error::Error;
 
 /// Bytes of buffers alive on a device, and how many objects were made on it.
 #[derive(Debug, Default)]
@@ -57,13 +57,29 @@ pub struct DeviceBuffer {
     pub(super) buffer: wgpu::Buffer,
     usage: Arc<Usage>,
     kind: Kind,
-    /// Constants that its contents were made from. As they live as long as it, their addresses tell them apart.
-    sources: Mutex<Vec<Constant>>,
 }
 
 impl DeviceBuffer {
-    /// A buffer of at least `bytes`, with `contents` (zero-padded) if given.
-    pub(super) fn new(device: &GpuDevice, kind: Kind, bytes: usize, contents: Option<&[u8]>) -> Self {
+    /// A buffer of at least `bytes`.
+    pub(super) fn new(device: &GpuDevice, kind: Kind, bytes: usize) -> Self {
+        Self::made(device, kind, bytes, false)
+    }
+
+    /// A buffer with these contents at their offsets (multiples of four), and zeros between them.
+    pub(super) fn of_parts(device: &GpuDevice, kind: Kind, parts: &[(usize, &[u8])]) -> Self {
+        let bytes = parts.iter().map(|(offset, part)| offset + part.len()).max().unwrap_or(0);
+        let made = Self::made(device, kind, bytes, true);
+        // A buffer that could not be made has no mapping; the device's fault list has the reason.
+        if let Ok(mut view) = made.buffer.slice(..).get_mapped_range_mut() {
+            for (offset, part) in parts {
+                view.slice(*offset..offset + part.len()).copy_from_slice(part);
+            }
+        }
+        made.buffer.unmap();
+        made
+    }
+
+    fn made(device: &GpuDevice, kind: Kind, bytes: usize, mapped_at_creation: bool) -> Self {
         use wgpu::BufferUsages as U;
         let usage = match kind {
             Kind::Activations => U::STORAGE | U::COPY_SRC | U::COPY_DST,
@@ -80,34 +96,11 @@ impl DeviceBuffer {
             Kind::Readback => "readback",
             Kind::Timestamps => "timestamps",
         });
-        let mapped_at_creation = contents.is_some();
         let buffer = device.device.create_buffer(&wgpu::BufferDescriptor { label, size, usage, mapped_at_creation });
-        if let Some(contents) = contents {
-            // A buffer that could not be made has no mapping; the device's fault list has the reason.
-            if let Ok(mut view) = buffer.slice(..contents.len().next_multiple_of(4) as u64).get_mapped_range_mut() {
-                let mut padded = contents.to_vec();
-                padded.resize(contents.len().next_multiple_of(4), 0);
-                view.copy_from_slice(&padded);
-            }
-            buffer.unmap();
-        }
-        let counted = Self { buffer, usage: Arc::clone(&device.usage), kind, sources: Mutex::default() };
+        let counted = Self { buffer, usage: Arc::clone(&device.usage), kind };
         counted.counter().fetch_add(size, Ordering::Relaxed);
         counted.usage.buffers_made.fetch_add(1, Ordering::Relaxed);
         counted
-    }
-
-    /// Notes that the contents were made from a constant.
-    pub(super) fn keep(&self, source: &Constant) {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if !sources.iter().any(|own| own.is_same(source)) {
-            sources.push(source.clone());
-        }
-    }
-
-    /// Whether the contents were made from this very constant.
-    pub(super) fn is_of(&self, source: &Constant) -> bool {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|own| own.is_same(source))
     }
 
     /// Copies one buffer into another on the device.
@@ -129,7 +122,7 @@ impl DeviceBuffer {
     /// When the device fails.
     pub fn duplicate(&self, device: &GpuDevice) -> Result<Arc<Self>, Error> {
         let bytes = usize::try_from(self.buffer.size()).unwrap_or(usize::MAX);
-        let copy = device.guarded(|| Self::new(device, self.kind, bytes, None))?;
+        let copy = device.guarded(|| Self::new(device, self.kind, bytes))?;
         Self::copy(device, self, &copy)?;
         Ok(Arc::new(copy))
     }

@@ -7,9 +7,9 @@ use super::{
     buffers::Usage,
     cache::CacheDir,
     first_use::Helper,
-    memory::WeightStore,
     pipelines::{PipelineStore, Pipelines},
     tiles::Tiles,
+    weights::WeightStore,
 };
 use crate::{
     error::Error,

@@ -8,6 +8,7 @@ use tflite_wgpu_model::{DType, TensorId};
 use super::{
     buffers::DeviceBuffer,
     device::GpuDevice,
+    effort::Effort,
     host::{self, HostClock, HostTimes, Phase},
     memory::{Arena, Memory},
     pipelines::Pipeline,
@@ -64,10 +65,24 @@ impl Executable {
         memory: &Arc<Memory>,
         border: &BorderBuffers,
     ) -> Result<Self, Error> {
+        Self::with_effort(device, plan, memory, border, &Effort::whole())
+    }
+
+    /// As [`Executable::new`], with as much effort as is wanted.
+    ///
+    /// # Errors
+    /// As [`Executable::new`], and when it is given up.
+    pub fn with_effort(
+        device: &Arc<GpuDevice>,
+        plan: Plan,
+        memory: &Arc<Memory>,
+        border: &BorderBuffers,
+        effort: &Effort<'_>,
+    ) -> Result<Self, Error> {
         resources::check_sizes(device, &plan)?;
-        let pipelines = device.pipelines.get_all(device, &plan.steps)?;
+        let pipelines = device.pipelines.get_all(device, &plan.steps, effort)?;
         device.guarded(|| {
-            let resources = resources::resolve(device, &plan, border)?;
+            let resources = resources::resolve(device, &plan, border, effort)?;
             let dispatches: Vec<_> = plan
                 .steps
                 .iter()
@@ -115,11 +130,11 @@ impl Executable {
     }
 
     /// Makes the driver compile every pipeline, as some do so at the first dispatch only: runs each with no workgroup, and
-    /// waits. Ends early once `given_up` says so.
+    /// waits.
     ///
     /// # Errors
-    /// When the device fails.
-    pub fn rehearse(&self, given_up: impl Fn() -> bool) -> Result<(), Error> {
+    /// When the device fails, or it is given up.
+    pub fn rehearse(&self, effort: &Effort<'_>) -> Result<(), Error> {
         let mut seen: Vec<*const Pipeline> = Vec::new();
         for (step, dispatch) in self.dispatches.iter().enumerate() {
             let pipeline = Arc::as_ptr(&dispatch.pipeline);
@@ -127,9 +142,7 @@ impl Executable {
                 continue;
             }
             seen.push(pipeline);
-            if given_up() {
-                break;
-            }
+            effort.check()?;
             let run = |bound: &Bound| {
                 let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
                 let descriptor = wgpu::ComputePassDescriptor::default();
@@ -329,7 +342,7 @@ fn bind(device: &GpuDevice, dispatches: &[Dispatch], arena: Arc<Arena>) -> Bound
         let entries = (0..).zip(&dispatch.resources).map(|(binding, resource)| resource.entry(binding, &arena));
         device.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(dispatch.kernel),
-            layout: &dispatch.pipeline.layout,
+            layout: &dispatch.pipeline.layout.group,
             entries: &entries.collect::<Vec<_>>(),
         })
     };

@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     device::GpuDevice,
+    effort::Effort,
     pipelines::{Pipeline, Slot, make_layout, make_pipeline},
 };
 use crate::error::Error;
@@ -49,8 +50,8 @@ impl Helper {
     /// fails costs time only.
     ///
     /// # Errors
-    /// When the first device fails.
-    pub(super) fn compile(&self, device: &GpuDevice, mut all: Vec<Fresh>) -> Result<(), Error> {
+    /// When the first device fails, or it is given up.
+    pub(super) fn compile(&self, device: &GpuDevice, mut all: Vec<Fresh>, effort: &Effort<'_>) -> Result<(), Error> {
         all.sort_by_key(|fresh| std::cmp::Reverse(fresh.text.len()));
         let Some(first) = all.first().filter(|_| all.len() >= FEWEST) else { return Ok(()) };
         let submission = device.guarded(|| dispatch_nothing(&device.device, &device.queue, first, &first.pipeline))?;
@@ -60,16 +61,18 @@ impl Helper {
             return device.check();
         }
         let next = AtomicUsize::new(1);
-        let take = || all.get(next.fetch_add(1, Ordering::Relaxed));
+        let take = || effort.check().ok().and_then(|()| all.get(next.fetch_add(1, Ordering::Relaxed)));
         std::thread::scope(|scope| {
-            scope.spawn(|| self.work(take));
+            if effort.threads() > 1 {
+                scope.spawn(|| self.work(take));
+            }
             device.wait(submission)?;
             while let Some(fresh) = take() {
                 let (own, queue) = (&device.device, &device.queue);
                 let submission = device.guarded(|| dispatch_nothing(own, queue, fresh, &fresh.pipeline))?;
                 device.wait(submission)?;
             }
-            Ok(())
+            effort.check()
         })
     }
 
@@ -123,7 +126,7 @@ fn dispatch_nothing(
         .collect();
     let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: None,
-        layout: &pipeline.layout,
+        layout: &pipeline.layout.group,
         entries: &entries,
     });
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

@@ -4,6 +4,7 @@ mod adapter;
 mod buffers;
 mod cache;
 mod device;
+mod effort;
 mod executor;
 mod first_use;
 mod host;
@@ -15,6 +16,7 @@ mod sentinels;
 mod tiles;
 mod timing;
 mod trace;
+mod weights;
 
 /// The wgpu that [`GpuDevice::with_device`] takes devices of.
 pub use wgpu;
@@ -23,6 +25,7 @@ pub use adapter::{AdapterChoice, AdapterSummary, adapters};
 pub use buffers::{DeviceBuffer, Usage};
 pub use cache::CacheDir;
 pub use device::{DeviceLimits, DeviceOptions, GpuDevice};
+pub use effort::Effort;
 pub use executor::{Executable, Pending};
 pub use host::HostTimes;
 pub use memory::Memory;

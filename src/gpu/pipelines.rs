@@ -11,6 +11,7 @@ use std::{
 use super::{
     cache::CacheFile,
     device::GpuDevice,
+    effort::Effort,
     first_use::{Fresh, Helper},
 };
 use crate::{
@@ -23,7 +24,14 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
-    pub(super) layout: wgpu::BindGroupLayout,
+    pub(super) layout: Layout,
+}
+
+/// The layout of a kernel's bindings: pipelines with the same slots share it, and wgpu notices.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) group: wgpu::BindGroupLayout,
+    pipeline: wgpu::PipelineLayout,
 }
 
 /// One entry per binding: whether it is a read-only storage buffer, a writable one, or the parameter block.
@@ -78,12 +86,17 @@ pub(super) struct Pipelines {
     store: Option<PipelineStore>,
     helper: Option<Helper>,
     made: Mutex<HashMap<&'static str, HashMap<Variant, Arc<Pipeline>>>>,
-    layouts: Mutex<HashMap<Vec<Slot>, wgpu::BindGroupLayout>>,
+    layouts: Mutex<HashMap<Vec<Slot>, Layout>>,
 }
 
 impl Pipelines {
-    /// The pipelines of these steps; those that are missing are compiled, on as many threads as the machine runs.
-    pub(super) fn get_all(&self, device: &GpuDevice, steps: &[Step]) -> Result<Vec<Arc<Pipeline>>, Error> {
+    /// The pipelines of these steps; those that are missing are compiled.
+    pub(super) fn get_all(
+        &self,
+        device: &GpuDevice,
+        steps: &[Step],
+        effort: &Effort<'_>,
+    ) -> Result<Vec<Arc<Pipeline>>, Error> {
         let mut missing: Vec<&Step> = Vec::new();
         for step in steps {
             let same = |other: &&Step| other.kernel == step.kernel && other.variant == step.variant;
@@ -91,9 +104,14 @@ impl Pipelines {
                 missing.push(step);
             }
         }
-        let fresh = self.compile(device, &missing)?;
+        let fresh = self.compile(device, &missing, effort)?;
         if let Some(helper) = &self.helper {
-            helper.compile(device, fresh)?;
+            let compiled = helper.compile(device, fresh, effort);
+            if compiled.is_err() {
+                // Whoever wants them next has them compiled ahead as well.
+                self.forget(&missing);
+            }
+            compiled?;
         }
         if let Some(store) = self.store.as_ref().filter(|_| !missing.is_empty()) {
             store.save();
@@ -122,19 +140,26 @@ impl Pipelines {
         made.get(step.kernel)?.get(&step.variant).cloned()
     }
 
-    fn compile(&self, device: &GpuDevice, steps: &[&Step]) -> Result<Vec<Fresh>, Error> {
-        let threads =
-            if cfg!(target_family = "wasm") { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
-        if threads.min(steps.len()) <= 1 {
-            return steps.iter().map(|step| self.compile_one(device, step)).collect();
+    fn forget(&self, steps: &[&Step]) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        for step in steps {
+            made.get_mut(step.kernel).map(|variants| variants.remove(&step.variant));
+        }
+    }
+
+    fn compile(&self, device: &GpuDevice, steps: &[&Step], effort: &Effort<'_>) -> Result<Vec<Fresh>, Error> {
+        let threads = effort.threads().min(steps.len());
+        let compile_one = |step: &&Step| effort.check().and_then(|()| self.compile_one(device, step));
+        if threads <= 1 {
+            return steps.iter().map(compile_one).collect();
         }
         let next = AtomicUsize::new(0);
         let work = || -> Result<Vec<Fresh>, Error> {
             let taken = std::iter::from_fn(|| steps.get(next.fetch_add(1, Ordering::Relaxed)));
-            taken.map(|step| self.compile_one(device, step)).collect()
+            taken.map(compile_one).collect()
         };
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads.min(steps.len())).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             let crashed = |_| Err(device.failed("a thread that compiles pipelines crashed"));
             let joined = workers.into_iter().map(|worker| worker.join().unwrap_or_else(crashed));
             // Every thread is waited for, whatever the first one says.
@@ -167,7 +192,7 @@ impl Pipelines {
         Ok(Fresh { kernel: step.kernel, text, slots, params: step.params.clone(), pipeline })
     }
 
-    fn layout(&self, device: &GpuDevice, slots: &[Slot]) -> wgpu::BindGroupLayout {
+    fn layout(&self, device: &GpuDevice, slots: &[Slot]) -> Layout {
         let mut layouts = self.layouts.lock().unwrap_or_else(PoisonError::into_inner);
         layouts.entry(slots.to_vec()).or_insert_with(|| make_layout(&device.device, slots)).clone()
     }
@@ -177,21 +202,16 @@ pub(super) fn make_pipeline(
     device: &wgpu::Device,
     kernel: &str,
     text: &str,
-    layout: &wgpu::BindGroupLayout,
+    layout: &Layout,
     cache: Option<&wgpu::PipelineCache>,
 ) -> wgpu::ComputePipeline {
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: Some(kernel),
         source: wgpu::ShaderSource::Wgsl(text.into()),
     });
-    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label: Some(kernel),
-        bind_group_layouts: &[Some(layout)],
-        immediate_size: 0,
-    });
     device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(kernel),
-        layout: Some(&pipeline_layout),
+        layout: Some(&layout.pipeline),
         module: &module,
         entry_point: Some(kernel),
         compilation_options: wgpu::PipelineCompilationOptions::default(),
@@ -210,7 +230,7 @@ pub(super) fn slots(row: &kernels::KernelRow, variant: &Variant) -> Vec<Slot> {
     own.chain([Slot::Uniform]).chain(operands).collect()
 }
 
-pub(super) fn make_layout(device: &wgpu::Device, slots: &[Slot]) -> wgpu::BindGroupLayout {
+pub(super) fn make_layout(device: &wgpu::Device, slots: &[Slot]) -> Layout {
     let entries: Vec<_> = (0..)
         .zip(slots)
         .map(|(binding, slot)| wgpu::BindGroupLayoutEntry {
@@ -228,5 +248,11 @@ pub(super) fn make_layout(device: &wgpu::Device, slots: &[Slot]) -> wgpu::BindGr
             count: None,
         })
         .collect();
-    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
+    let group = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+    let pipeline = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: None,
+        bind_group_layouts: &[Some(&group)],
+        immediate_size: 0,
+    });
+    Layout { group, pipeline }
 }

@@ -25,7 +25,7 @@ pub(super) struct ReadbackPool(Mutex<Vec<DeviceBuffer>>);
 impl ReadbackPool {
     pub(super) fn take(&self, device: &GpuDevice, bytes: usize) -> DeviceBuffer {
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.unwrap_or_else(|| DeviceBuffer::new(device, Kind::Readback, bytes, None))
+        free.unwrap_or_else(|| DeviceBuffer::new(device, Kind::Readback, bytes))
     }
 
     pub(super) fn give(&self, buffer: DeviceBuffer) {

@@ -1,17 +1,24 @@
 //! What the steps of a plan are bound to.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use tflite_wgpu_model::TensorId;
 
 use super::{
     buffers::{DeviceBuffer, Kind},
     device::GpuDevice,
+    effort::Effort,
     memory::Arena,
+    weights::Packed,
 };
 use crate::{
     constant::Constant,
     error::Error,
+    kernels::{self, Role},
     plan::{
         ALIGNMENT, Plan, Slot, Space,
         step::{Operand, Packing, Step, WeightData, Weights},
@@ -28,21 +35,31 @@ pub type BorderBuffers = HashMap<TensorId, Arc<DeviceBuffer>>;
 /// # Errors
 /// When the device fails.
 pub fn border_buffer(device: &GpuDevice, tensor: &RegionTensor) -> Result<Arc<DeviceBuffer>, Error> {
-    device.guarded(|| Arc::new(DeviceBuffer::new(device, Kind::Activations, tensor.device_bytes(), None)))
+    device.guarded(|| Arc::new(DeviceBuffer::new(device, Kind::Activations, tensor.device_bytes())))
 }
 
-/// A range of a buffer, or of the arena.
+/// A range of a buffer.
 pub(super) struct Resource {
-    /// None: the arena.
-    buffer: Option<Arc<DeviceBuffer>>,
+    buffer: Holder,
     offset: usize,
     bytes: usize,
+}
+
+/// Whose buffer it is.
+enum Holder {
+    Arena,
+    Own(Arc<DeviceBuffer>),
+    Packed(Arc<Packed>),
 }
 
 impl Resource {
     /// Buffer and offset.
     pub(super) fn place<'a>(&'a self, arena: &'a Arena) -> (&'a wgpu::Buffer, u64) {
-        self.buffer.as_ref().map_or_else(|| arena.place(self.offset), |own| (&own.buffer, self.offset as u64))
+        match &self.buffer {
+            Holder::Arena => arena.place(self.offset),
+            Holder::Own(own) => (&own.buffer, self.offset as u64),
+            Holder::Packed(packed) => (&packed.buffer.buffer, self.offset as u64),
+        }
     }
 
     pub(super) fn entry<'a>(&'a self, binding: u32, arena: &'a Arena) -> wgpu::BindGroupEntry<'a> {
@@ -53,18 +70,73 @@ impl Resource {
     }
 }
 
+impl From<&Arc<Packed>> for Resource {
+    fn from(packed: &Arc<Packed>) -> Self {
+        Self { buffer: Holder::Packed(Arc::clone(packed)), offset: packed.offset, bytes: packed.bytes }
+    }
+}
+
 /// The resources of every step, in the order of its bindings: the row's, the parameter block, the epilogue's.
-pub(super) fn resolve(device: &GpuDevice, plan: &Plan, border: &BorderBuffers) -> Result<Vec<Vec<Resource>>, Error> {
+pub(super) fn resolve(
+    device: &GpuDevice,
+    plan: &Plan,
+    border: &BorderBuffers,
+    effort: &Effort<'_>,
+) -> Result<Vec<Vec<Resource>>, Error> {
+    let constants = constants(device, plan, effort)?;
     let (params, offsets) = params(device, &plan.steps);
     let mut all = Vec::with_capacity(plan.steps.len());
     for (step, offset) in plan.steps.iter().zip(offsets) {
         let mut resources = Vec::with_capacity(step.bindings.len() + 1);
         for operand in &step.bindings {
-            resources.push(resource(device, plan, *operand, border)?);
+            resources.push(resource(device, plan, *operand, border, &constants)?);
         }
-        let block = Resource { buffer: Some(Arc::clone(&params)), offset, bytes: params_bytes(step) };
+        let block = Resource { buffer: Holder::Own(Arc::clone(&params)), offset, bytes: params_bytes(step) };
         resources.insert(step.variant.storage.len().min(resources.len()), block);
         all.push(resources);
+    }
+    Ok(all)
+}
+
+/// A plan's constants on the device, those of its region under their roots.
+type Constants = HashMap<Operand, Arc<Packed>>;
+
+/// The operand under which a constant is kept; none for what is no constant.
+fn constant_of(plan: &Plan, operand: Operand) -> Option<Operand> {
+    match operand {
+        Operand::Weights(_) => Some(operand),
+        Operand::Tensor(id) => {
+            let slot = plan.slots.get(&id).filter(|slot| slot.space == Space::Constant)?;
+            Some(Operand::Tensor(slot.root))
+        }
+    }
+}
+
+/// Packs and uploads a plan's constants. A buffer that a dispatch binds writable must not be bound read-only there, so those
+/// that kernels take as tensors lie apart from the others.
+fn constants(device: &GpuDevice, plan: &Plan, effort: &Effort<'_>) -> Result<Constants, Error> {
+    let mut read_only = BTreeMap::new();
+    for step in &plan.steps {
+        let roles = kernels::row(step.kernel).map(|row| row.bindings).unwrap_or_default();
+        for (i, operand) in step.bindings.iter().enumerate() {
+            let is_read_only = roles.get(i).is_some_and(|binding| binding.role == Role::Weights);
+            if let Some(constant) = constant_of(plan, *operand) {
+                *read_only.entry(constant).or_insert(true) &= is_read_only;
+            }
+        }
+    }
+    let mut all = Constants::new();
+    for kind in [true, false] {
+        let own: Vec<Operand> = read_only.iter().filter(|(_, is)| **is == kind).map(|(operand, _)| *operand).collect();
+        let packing = |operand: &Operand| match *operand {
+            Operand::Weights(id) => {
+                let weights = plan.weights.get(id.0).map(Cow::Borrowed);
+                weights.ok_or_else(|| device.failed("a step's weights are missing"))
+            }
+            Operand::Tensor(id) => constant(plan.tensor(id), id).map(Cow::Owned),
+        };
+        let weights = own.iter().map(packing).collect::<Result<Vec<_>, _>>()?;
+        all.extend(own.into_iter().zip(device.weights.get_all(device, &weights, effort)?));
     }
     Ok(all)
 }
@@ -84,34 +156,27 @@ fn params(device: &GpuDevice, steps: &[Step]) -> (Arc<DeviceBuffer>, Vec<usize>)
         bytes.extend_from_slice(bytemuck::cast_slice(&step.params));
         bytes.resize(bytes.len() + params_bytes(step) - step.params.len() * 4, 0);
     }
-    (Arc::new(DeviceBuffer::new(device, Kind::Params, bytes.len(), Some(&bytes))), offsets)
+    (Arc::new(DeviceBuffer::of_parts(device, Kind::Params, &[(0, &bytes)])), offsets)
 }
 
-fn resource(device: &GpuDevice, plan: &Plan, operand: Operand, border: &BorderBuffers) -> Result<Resource, Error> {
-    match operand {
-        Operand::Weights(id) => {
-            let weights = plan.weights.get(id.0).ok_or_else(|| device.failed("a step's weights are missing"))?;
-            let buffer = device.weights.get(device, weights)?;
-            let bytes = usize::try_from(buffer.buffer.size()).unwrap_or(usize::MAX);
-            Ok(Resource { buffer: Some(buffer), offset: 0, bytes })
-        }
-        Operand::Tensor(id) => {
-            let slot = plan.slots.get(&id).ok_or_else(|| device.failed("a step's tensor has no slot"))?;
-            let bytes = slot.bytes.max(16);
-            match slot.space {
-                Space::Arena => Ok(Resource { buffer: None, offset: slot.offset, bytes: slot.bytes }),
-                Space::Border => {
-                    let buffer =
-                        border.get(&slot.root).ok_or_else(|| device.failed("a border tensor has no buffer"))?;
-                    Ok(Resource { buffer: Some(Arc::clone(buffer)), offset: 0, bytes })
-                }
-                Space::Constant => {
-                    let weights = constant(plan.tensor(slot.root), slot.root)?;
-                    Ok(Resource { buffer: Some(device.weights.get(device, &weights)?), offset: 0, bytes })
-                }
-            }
-        }
+fn resource(
+    device: &GpuDevice,
+    plan: &Plan,
+    operand: Operand,
+    border: &BorderBuffers,
+    constants: &Constants,
+) -> Result<Resource, Error> {
+    if let Some(constant) = constant_of(plan, operand) {
+        let packed = constants.get(&constant).ok_or_else(|| device.failed("a step's constant is missing"))?;
+        return Ok(Resource::from(packed));
     }
+    let Operand::Tensor(id) = operand else { return Err(device.failed("a step's operand is no tensor")) };
+    let slot = plan.slots.get(&id).ok_or_else(|| device.failed("a step's tensor has no slot"))?;
+    if slot.space == Space::Border {
+        let buffer = border.get(&slot.root).ok_or_else(|| device.failed("a border tensor has no buffer"))?;
+        return Ok(Resource { buffer: Holder::Own(Arc::clone(buffer)), offset: 0, bytes: slot.bytes.max(16) });
+    }
+    Ok(Resource { buffer: Holder::Arena, offset: slot.offset, bytes: slot.bytes })
 }
 
 /// A constant of the region as texels.

@@ -44,7 +44,7 @@ impl Executable {
         for buffer in arena.buffers() {
             let (submission, mapping) = device.guarded(|| {
                 let bytes = usize::try_from(buffer.size()).unwrap_or(usize::MAX);
-                let target = DeviceBuffer::new(device, Kind::Readback, bytes, None);
+                let target = DeviceBuffer::new(device, Kind::Readback, bytes);
                 let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
                 encoder.copy_buffer_to_buffer(buffer, 0, &target.buffer, 0, Some(buffer.size()));
                 (device.queue.submit([encoder.finish()]), Mapping::start(target))

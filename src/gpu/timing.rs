@@ -75,7 +75,7 @@ impl StepTimer {
             }));
             left -= count;
         }
-        let resolved = DeviceBuffer::new(device, Kind::Timestamps, stamps * STAMP, None);
+        let resolved = DeviceBuffer::new(device, Kind::Timestamps, stamps * STAMP);
         let period = f64::from(device.queue.get_timestamp_period());
         let times = Mutex::new(vec![StepTime::default(); steps]);
         Some(Self { sets, stamps, place, resolved, readback: ReadbackPool::default(), period, times })

@@ -119,7 +119,7 @@ impl Executable {
         let bytes = self.plan().tensor(id).device_bytes();
         let copy = |bound: &Bound| {
             let (buffer, offset) = resource.place(&bound.arena);
-            let staging = DeviceBuffer::new(&self.device, Kind::Readback, bytes, None);
+            let staging = DeviceBuffer::new(&self.device, Kind::Readback, bytes);
             let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(buffer, offset, &staging.buffer, 0, Some(bytes as u64));
             let submission = self.device.queue.submit([encoder.finish()]);

@@ -69,7 +69,7 @@ pub enum WeightData {
 }
 
 /// What a binding is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operand {
     /// A tensor of the region (constants of the region included).
     Tensor(TensorId),
