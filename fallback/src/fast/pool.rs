@@ -110,7 +110,7 @@ impl FastKernel for Pool {
             return Ok(Ran::Refused);
         }
         let geometry = &*geometry;
-        let split = threads.split(rows, 1, row_len * taps[0] * taps[1] / 4);
+        let split = threads.split(rows, 1, row_len.saturating_mul(taps[0]).saturating_mul(taps[1]) / 4);
         threads.each(split, out, row_len, |first, out| {
             for (row, out) in (first..).zip(out.chunks_exact_mut(row_len)) {
                 let (batch, out_y) = (row / geometry.y.output, row % geometry.y.output);
@@ -139,6 +139,8 @@ mod tests {
             ([1, 8, 9, 16], 2, 2, Padding::Same),
             ([1, 20, 30, 100], 3, 1, Padding::Same),
             ([1, 5, 5, 130], 2, 3, Padding::Valid),
+            // What a file may ask for: as many taps as a number holds, nearly all of them outside.
+            ([1, 3, 3, 2], i32::MAX, 1, Padding::Same),
         ] {
             let options = Pool2DOptions {
                 padding,

@@ -84,7 +84,8 @@ impl Filters for Geometry {
     ) {
         let channels = self.out_channels;
         let line = self.x.output * channels;
-        for_each_row(threads, out, line, line * self.y.taps * self.x.taps, |row, out| {
+        let steps = line.saturating_mul(self.y.taps).saturating_mul(self.x.taps);
+        for_each_row(threads, out, line, steps, |row, out| {
             let mut sums = vec![S::default(); channels];
             for (out_x, out) in out.chunks_exact_mut(channels).enumerate() {
                 sums.fill(S::default());

@@ -45,7 +45,8 @@ impl Geometry {
         finish: impl Fn(&[A], usize, &mut [T]) + Send + Sync,
     ) {
         let line = self.x.output * self.channels;
-        for_each_row(threads, out, line, line * self.y.taps * self.x.taps, |row, out| {
+        let steps = line.saturating_mul(self.y.taps).saturating_mul(self.x.taps);
+        for_each_row(threads, out, line, steps, |row, out| {
             let (batch, out_y) = (row / self.y.output, row % self.y.output);
             let (taps_y, first_y) = self.y.inside(out_y);
             let mut sums = vec![start; self.channels];

@@ -78,7 +78,7 @@ impl Pool {
             return Ok(Ran::Done);
         }
         let line = x.output * channels;
-        let steps = line.saturating_mul(y.taps * x.taps).saturating_mul(STEPS) / BYTE_PRODUCTS;
+        let steps = line.saturating_mul(y.taps).saturating_mul(x.taps).saturating_mul(STEPS) / BYTE_PRODUCTS;
         let split = threads.split(out.len() / line, 1, steps);
         threads.each(split, out, line, |first, out| {
             let out: &mut [T] = bytemuck::cast_slice_mut(out);
