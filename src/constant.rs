@@ -26,6 +26,13 @@ impl Constant {
         Some(Self(Source::File(model.clone(), subgraph, tensor)))
     }
 
+    /// Gives back the pages of the file that it lies in: the device has a copy. Reading it brings them back.
+    pub fn release(&self) {
+        if let Source::File(model, subgraph, tensor) = &self.0 {
+            model.release(*subgraph, *tensor);
+        }
+    }
+
     /// Whether both are the same value in memory; equal ones in different places are not.
     pub fn is_same(&self, other: &Self) -> bool {
         std::ptr::eq::<Value>(&**self, &**other)

@@ -176,6 +176,8 @@ impl Uploads<'_> {
             return Ok(());
         }
         let buffer = Arc::new(DeviceBuffer::of_parts(self.device, Kind::Weights, &parts));
+        // What was written through a mapping lies in memory of the host as well until something is submitted.
+        self.device.queue.submit([]);
         let places: Vec<(usize, usize)> = parts.iter().map(|(offset, part)| (*offset, part.len())).collect();
         self.store.forget_unused();
         for ((of, elements), (offset, bytes)) in batch.iter().zip(places) {
@@ -249,6 +251,10 @@ fn pack(device: &GpuDevice, weights: &Weights) -> Result<Elements, Error> {
     let data = weights.data.elements()?;
     if source(weights).is_some() {
         device.usage.constants_packed.fetch_add(1, Ordering::Relaxed);
+    }
+    // Nobody reads the file's copy until weights are packed anew.
+    if let Some(source) = source(weights) {
+        source.release();
     }
     let digest = digest(&data);
     let elements = Elements { digest, data: encode(data, weights.storage) };

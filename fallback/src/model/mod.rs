@@ -167,7 +167,8 @@ impl Model {
     }
 
     /// Gives back the file's pages behind a constant, or behind what follows from constants: nobody reads them for now.
-    fn release(&self, subgraph: SubgraphId, tensor: TensorId) {
+    /// A delegate that has a copy of its own says so; who reads the constant again reads the file again.
+    pub fn release(&self, subgraph: SubgraphId, tensor: TensorId) {
         let Some(graph) = self.program().graph(subgraph) else { return };
         if let Some(bytes) = graph.tensors.get(tensor.index()).and_then(Tensor::constant) {
             bytes.release();
