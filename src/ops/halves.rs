@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, cmp::Reverse, collections::BinaryHeap};
 
-use half::f16;
+use half::{f16, slice::HalfFloatSliceExt};
 
 use super::weights::{Order, Shape};
 use crate::region::Storage;
@@ -16,71 +16,88 @@ const EXACT: f32 = 1.0 / 32.0;
 /// the two halves about it, and as few as possible the farther one. Inputs have a mean, because they come from
 /// activations, and every pixel would carry what a channel's sum of weights is off, layer after layer.
 pub(super) fn stored(values: &[f32], storage: Storage, shape: Shape, order: Order) -> Cow<'_, [f32]> {
-    let is_half = |value: &f32| f16::from_f32(*value).to_f32() == *value;
-    if storage != Storage::F16 || values.iter().all(is_half) {
+    if storage != Storage::F16 {
         return Cow::Borrowed(values);
     }
-    let mut halves = values.to_vec();
+    let mut nearest = vec![f16::ZERO; values.len()];
+    nearest.convert_from_f32_slice(values);
+    let mut stored = vec![0.0; values.len()];
+    nearest.convert_to_f32_slice(&mut stored);
+    if stored == values {
+        return Cow::Borrowed(values);
+    }
     let mut channel = Vec::with_capacity(shape.taps * shape.depth);
     for output in 0..shape.channels {
-        let places = || {
-            let inputs = |tap| (0..shape.depth).map(move |input| order.at(shape, tap, input, output));
-            (0..shape.taps).flat_map(inputs)
-        };
+        let inputs = |tap| (0..shape.depth).map(move |input| order.at(shape, tap, input, output));
+        let places = (0..shape.taps).flat_map(inputs);
         channel.clear();
-        channel.extend(places().filter_map(|place| values.get(place)));
+        channel.extend(places.filter_map(|place| {
+            let (&weight, &half, &stored) = (values.get(place)?, nearest.get(place)?, stored.get(place)?);
+            Some(Weight { place, weight, half, stored })
+        }));
         round(&mut channel);
-        for (place, &half) in places().zip(&channel) {
-            if let Some(to) = halves.get_mut(place) {
-                *to = half;
+        for weight in &channel {
+            if let Some(to) = stored.get_mut(weight.place) {
+                *to = weight.stored;
             }
         }
     }
-    Cow::Owned(halves)
+    Cow::Owned(stored)
+}
+
+/// A weight of an output channel.
+struct Weight {
+    place: usize,
+    weight: f32,
+    /// The half next to it.
+    half: f16,
+    /// What it is stored as: at first that half.
+    stored: f32,
+}
+
+impl Weight {
+    /// What the nearest half adds too much.
+    fn error(&self) -> f32 {
+        self.stored - self.weight
+    }
+
+    /// The half on its other side.
+    fn other(&self) -> f32 {
+        next(self.half, self.error() < 0.0).to_f32()
+    }
 }
 
 /// Rounds weights to halves whose sum is off by little. What halves cannot hold stays as it is.
-fn round(weights: &mut [f32]) {
-    let error = |weight: f32| f16::from_f32(weight).to_f32() - weight;
-    let errors = || weights.iter().map(|&weight| error(weight)).filter(|error| error.is_finite());
+fn round(weights: &mut [Weight]) {
+    let errors = || weights.iter().map(Weight::error).filter(|error| error.is_finite());
     let sum = errors().map(f64::from).sum::<f64>() as f32;
     // What the nearest halves add too much in all, and what each of them could give back.
     let mut left = sum.abs();
     let mut exact = 0.0f32;
-    let mut turns = BinaryHeap::new();
-    for (i, &weight) in weights.iter().enumerate() {
-        let (half, error) = (f16::from_f32(weight), error(weight));
+    let mut turns = Vec::new();
+    for (i, weight) in weights.iter().enumerate() {
+        let error = weight.error();
         if !error.is_finite() || error * sum <= 0.0 {
             continue;
         }
-        let other = next(half, error < 0.0).to_f32();
-        let step = (other - half.to_f32()).abs();
+        let step = (weight.other() - weight.stored).abs();
         exact = exact.max(step * EXACT);
         // By how much the square of its error grows for what it gives back; costs are positive, and so in their bits' order.
         let cost = step - 2.0 * error.abs();
         turns.push(Reverse((cost.max(0.0).to_bits(), i)));
     }
-    let nearest = |weight: f32| {
-        let half = f16::from_f32(weight).to_f32();
-        if half.is_finite() || !weight.is_finite() { half } else { weight }
-    };
-    let mut turned = Vec::new();
+    let mut turns = BinaryHeap::from(turns);
     while let Some(Reverse((_, i))) = turns.pop().filter(|_| left > exact) {
-        let Some(&weight) = weights.get(i) else { continue };
-        let half = f16::from_f32(weight);
-        let other = next(half, error(weight) < 0.0).to_f32();
-        let step = (other - half.to_f32()).abs();
+        let Some(weight) = weights.get_mut(i) else { continue };
+        let other = weight.other();
+        let step = (other - weight.stored).abs();
         if step < 2.0 * left {
             left -= step;
-            turned.push((i, other));
+            weight.stored = other;
         }
     }
-    weights.iter_mut().for_each(|weight| *weight = nearest(*weight));
-    for (i, other) in turned {
-        if let Some(weight) = weights.get_mut(i) {
-            *weight = other;
-        }
-    }
+    let too_large = |weight: &&mut Weight| weight.stored.is_infinite() && weight.weight.is_finite();
+    weights.iter_mut().filter(too_large).for_each(|weight| weight.stored = weight.weight);
 }
 
 /// The half above, or below.
@@ -133,9 +150,9 @@ mod tests {
     #[test]
     fn a_weight_is_one_of_the_halves_about_it() {
         let values = weights(64);
-        let mut halves = values.clone();
-        round(&mut halves);
-        for (&value, &half) in values.iter().zip(&halves) {
+        let shape = Shape { taps: 1, depth: 64, channels: 1 };
+        let halves = stored(&values, Storage::F16, shape, Order::OutputFirst);
+        for (&value, &half) in values.iter().zip(&*halves) {
             let nearest = f16::from_f32(value);
             let other = next(nearest, nearest.to_f32() < value).to_f32();
             assert!(half == nearest.to_f32() || half == other, "{value} became {half}");
