@@ -37,6 +37,15 @@ fn host_element(e: u32) -> Scalar {
 fn import_host(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let texel = linear_index(id, groups, 64u);
     if (texel >= params.texels) { return; }
+//% if single
+    // A pixel is a texel.
+    let base = texel * {{ single }}u;
+    store_dst(texel, Texel(
+//% for c in range(4)
+        {{ "host_element(base + " ~ c ~ "u)" if c < single else "0" }},
+//% endfor
+    ));
+//% else
     let row = texel / params.width;
     let column = texel - row * params.width;
     let base = row * params.channels + column * 4u;
@@ -47,6 +56,7 @@ fn import_host(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
     if (left > 2u) { v.z = host_element(base + 2u); }
     if (left > 3u) { v.w = host_element(base + 3u); }
     store_dst(texel, v);
+//% endif
 }
 //% elif kernel == "copy_texels"
 @compute @workgroup_size(64)

@@ -2,7 +2,7 @@
 
 use tflite_wgpu_model::{DType, TensorId};
 
-use super::{LowerCtx, LowerError};
+use super::{LowerCtx, LowerError, tile};
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
     reason::Reason,
@@ -68,6 +68,7 @@ fn names(ctx: &LowerCtx<'_>, id: TensorId) -> Result<(&'static str, &'static str
 pub fn import(ctx: &mut LowerCtx<'_>, raw: TensorId, id: TensorId) -> Result<(), LowerError> {
     let (host, device) = names(ctx, id)?;
     let texels = ctx.region.tensor(id).texels();
+    let single = if texels.width == 1 { texels.channels } else { 0 };
     ctx.step_for("import_host", &[])
         .tensor("src", raw)
         .tensor("dst", id)
@@ -76,6 +77,7 @@ pub fn import(ctx: &mut LowerCtx<'_>, raw: TensorId, id: TensorId) -> Result<(),
         .param("channels", texels.channels)
         .text("host", host)
         .text("device", device)
+        .value("single", tile::to_i64(single))
         .linear(texels.count(), WORKGROUP)
         .finish(ctx)
 }
