@@ -1,4 +1,4 @@
-// gemm: dst[m][n] = epilogue(bias[n] + sum over k of src[m][k] * weights[k][n])
+// {{ kernel }}: dst[m][n] = epilogue(bias[n] + sum over k of src[m][k] * weights[k][n]); gemm_gated has src[m][k] * gate[k].
 //
 // src: rows of `depth` texels; weights: [width / group][depth][group] blocks of 4 inputs by 4 outputs; bias: f32
 // texels; dst: rows of `width` texels. Tile: {{ pixels }} rows by {{ texels }} texels. Lanes of a workgroup lie over rows
@@ -8,7 +8,7 @@
 //% from "tile.wgsl" import place, columns, accumulators, settle, weight_columns, weight_row, multiply, multiply_pixel
 
 @compute @workgroup_size({{ wx }}, 1, {{ wz }})
-fn gemm(
+fn {{ kernel }}(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(workgroup_id) group: vec3<u32>,
@@ -31,8 +31,11 @@ fn gemm(
 {{ weight_columns(texels, broadcast, "depth") }}
     for (var k = 0u; k < depth; k++) {
 {{ weight_row(texels, broadcast, "k") }}
+//% if kernel == "gemm_gated"
+        let g = load_gate(k);
+//% endif
 //% for p in range(pixels)
-        let a{{ p }} = load_src(i{{ p }} + k);
+        let a{{ p }} = load_src(i{{ p }} + k){{ " * g" if kernel == "gemm_gated" }};
 //% if broadcast == 4
 {{ multiply_pixel(p, texels, "a" ~ p, broadcast) }}
 //% endif

@@ -53,6 +53,7 @@ fn op_expm1(v: vec4<f32>) -> vec4<f32> {
 fn op_logistic(v: vec4<f32>) -> vec4<f32> { return 1.0 / (1.0 + exp(-clamp(v, vec4<f32>(-87.0), vec4<f32>(87.0)))); }
 fn op_swish(v: vec4<f32>) -> vec4<f32> { return v * op_logistic(v); }
 fn op_elu(v: vec4<f32>) -> vec4<f32> { return select(op_expm1(min(v, vec4<f32>(0.0))), v, v >= vec4<f32>(0.0)); }
+fn op_hard_sigmoid(v: vec4<f32>) -> vec4<f32> { return clamp(v + 3.0, vec4<f32>(0.0), vec4<f32>(6.0)) * 0.16666667; }
 fn op_hard_swish(v: vec4<f32>) -> vec4<f32> { return v * clamp(v + 3.0, vec4<f32>(0.0), vec4<f32>(6.0)) * 0.16666667; }
 // ½ (1 + tanh x) = 1 / (1 + e^(−2x)), which does not cancel for negative x.
 fn op_gelu_tanh(v: vec4<f32>) -> vec4<f32> {

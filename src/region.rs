@@ -118,6 +118,8 @@ pub enum Unary {
     Floor,
     Gelu,
     GeluTanh,
+    /// clamp(x + 3, 0, 6) / 6, which is three nodes in a file.
+    HardSigmoid,
     HardSwish,
     Log,
     Logistic,
@@ -145,6 +147,7 @@ impl Unary {
             Self::Floor => "op_floor",
             Self::Gelu => "op_gelu",
             Self::GeluTanh => "op_gelu_tanh",
+            Self::HardSigmoid => "op_hard_sigmoid",
             Self::HardSwish => "op_hard_swish",
             Self::Log => "op_log",
             Self::Logistic => "op_logistic",
@@ -250,6 +253,22 @@ pub enum Whole {
     /// A BATCH_MATMUL of rank 4 and batch 1 whose left operand, right operand and result have dimensions 1 and 2 in the
     /// other order where it says so.
     Swapped([bool; 3]),
+    /// The gate of a squeeze-and-excite block: the mean over an image (input 0), a product (weights and bias are inputs 3
+    /// and 4), an activation, and the product that `op` says (inputs 1 and 2).
+    Squeeze(Squeeze),
+    /// A product of rows, each of which is multiplied by input 3 first, one factor for each channel.
+    Gated,
+}
+
+/// The activation between the products of a squeeze-and-excite block: a function, or bounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Squeeze {
+    /// The function, if it is not bounds.
+    pub unary: Option<Unary>,
+    /// Smallest value.
+    pub low: f32,
+    /// Largest value.
+    pub high: f32,
 }
 
 /// A node of a region.

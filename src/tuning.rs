@@ -82,6 +82,17 @@ impl Tile {
     }
 }
 
+/// How the gates of squeeze-and-excite blocks are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Squeezes {
+    /// Lanes of a workgroup.
+    pub lanes: usize,
+    /// Most workgroups of an image: each takes the mean, and they share the columns of the result.
+    pub groups: usize,
+    /// Largest image, in texels, whose mean a workgroup takes; a larger one is summed in parts before.
+    pub texels: usize,
+}
+
 /// Choices that depend on the adapter. The software rows are measured (docs/decisions.md), the others are starting
 /// points from published tables.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +132,8 @@ pub struct Tuning {
     pub depthwise_columns: [usize; 2],
     /// Whether reductions run one invocation per row; otherwise a workgroup per row.
     pub row_per_invocation: bool,
+    /// Gates of squeeze-and-excite blocks.
+    pub squeeze: Squeezes,
     /// Invocations per workgroup of linear kernels.
     pub linear_workgroup: usize,
     /// Offsets of tensors in the arena are multiples of this (`min_storage_buffer_offset_alignment`).
@@ -175,6 +188,10 @@ impl Tuning {
             strips,
             depthwise_columns: if class == AdapterClass::SwiftShader { [4, 2] } else { [0, 0] },
             row_per_invocation: class.is_software(),
+            squeeze: match class.is_software() {
+                true => Squeezes { lanes: 8, groups: 2, texels: 24 << 10 },
+                false => Squeezes { lanes: 256, groups: 4, texels: 16 << 10 },
+            },
             linear_workgroup: 64,
             alignment: crate::plan::ALIGNMENT,
             arena_buffer: usize::MAX,

@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{TestResult, random, run_both};
+use common::{TestResult, kernels, random, run_both};
 use tflite_wgpu::{
     DelegateOptions, GpuDelegate, compare,
     gpu::{DeviceOptions, GpuDevice},
@@ -150,20 +150,6 @@ fn infinity_passes_a_fused_relu() -> TestResult {
         assert_eq!(both.report.gpu_nodes(), 2);
     }
     Ok(())
-}
-
-/// Kernels of all partitions, transfers left out, and a comparison of both sides in f32 and f16.
-fn kernels(name: &str, program: &Program, inputs: &[Value]) -> TestResult<Option<Vec<&'static str>>> {
-    let mut found = Vec::new();
-    for (precision, tolerance) in [("precision=f32", compare::F32), ("precision=f16", compare::F16_OPERATOR)] {
-        let Some(both) = run_both(program, inputs, &[precision])? else { return Ok(None) };
-        for (cpu, gpu) in both.cpu.iter().zip(&both.gpu) {
-            compare::compare(cpu, gpu, &tolerance).map_err(|e| format!("{name}, {precision}: {e}"))?;
-        }
-        let steps = both.report.partitions.iter().flat_map(|partition| &partition.steps);
-        found = steps.map(|step| step.kernel).filter(|kernel| !kernel.ends_with("_host")).collect();
-    }
-    Ok(Some(found))
 }
 
 /// How a file writes a layer norm.

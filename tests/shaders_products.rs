@@ -7,7 +7,7 @@ use tflite_wgpu::{
     kernels::{self, Dialect, F16Form, Rounding},
     ops::{self, LowerCtx},
     plan::step::VariantValue,
-    region::{Fused, Region, RegionNode, RegionTensor, Storage},
+    region::{Fused, Region, RegionNode, RegionTensor, Squeeze, Storage, Unary, Whole},
     tuning::{AdapterClass, Tuning},
 };
 use tflite_wgpu_fallback::Value;
@@ -38,11 +38,12 @@ struct Case {
     computed: Vec<usize>,
     output: Vec<usize>,
     kernel: &'static str,
+    whole: Option<Whole>,
 }
 
 fn case(op: Op, inputs: &[&[usize]], computed: &[usize], output: &[usize], kernel: &'static str) -> Case {
     let inputs = inputs.iter().map(|dims| dims.to_vec()).collect();
-    Case { op, inputs, computed: computed.to_vec(), output: output.to_vec(), kernel }
+    Case { op, inputs, computed: computed.to_vec(), output: output.to_vec(), kernel, whole: None }
 }
 
 fn region(case: &Case, storage: Storage) -> Result<Region> {
@@ -63,7 +64,7 @@ fn region(case: &Case, storage: Storage) -> Result<Region> {
         outputs: vec![Some(output)],
         fused: vec![Fused::Clamp { low: 0.0, high: 6.0 }],
         pad: [0; 4],
-        whole: None,
+        whole: case.whole,
         origin: vec![NodeId(0)],
     });
     region.outputs.push(output);
@@ -94,6 +95,7 @@ fn validate(cases: &[Case]) -> Result {
                     // Workgroups work together only where the class has a row for that.
                     "gemm_vector" if tuning.split.is_none() => "gemm",
                     "matmul_vector" if tuning.split.is_none() => "matmul",
+                    "gemm_staged" if tuning.staged.is_empty() && case.whole.is_some() => "gemm_gated",
                     "gemm_staged" if tuning.staged.is_empty() => "gemm",
                     "conv_staged" if tuning.staged.is_empty() => "conv_general",
                     _ if rolled => "conv_general",
@@ -179,6 +181,27 @@ fn convolutions_validate() -> Result {
         case(conv(1, 1), &[&[1, 9, 9, 16], &[8, 3, 3, 8]], &[0], &[1, 9, 9, 8], "conv_general"),
         case(conv(1, 1), &[&[1, 9, 9, 4], &[6, 3, 3, 2]], &[0], &[1, 9, 9, 6], "conv_grouped"),
     ])
+}
+
+#[test]
+fn gates_validate() -> Result {
+    let dense = || Op::FullyConnected(FullyConnectedOptions::default());
+    let mut cases = Vec::new();
+    for (size, kernel) in [(7, "gemm_gated"), (112, "gemm_staged")] {
+        let channels = if size == 7 { 12 } else { 64 };
+        let image = [1, size, size, channels];
+        let inputs: [&[usize]; 4] = [&image, &[64, 1, 1, channels], &[64], &[1, 1, 1, channels]];
+        let gated = case(conv(1, 1), &inputs, &[0, 3], &[1, size, size, 64], kernel);
+        cases.push(Case { whole: Some(Whole::Gated), ..gated });
+    }
+    for unary in [None, Some(Unary::Swish), Some(Unary::HardSwish)] {
+        let squeeze = Some(Whole::Squeeze(Squeeze { unary, low: 0.0, high: 6.0 }));
+        let inputs: [&[usize]; 5] = [&[2, 9, 7, 20], &[20, 1, 1, 6], &[20], &[6, 1, 1, 20], &[6]];
+        cases.push(Case { whole: squeeze, ..case(conv(1, 1), &inputs, &[0], &[2, 1, 1, 20], "squeeze") });
+        let inputs: [&[usize]; 4] = [&[1, 64, 96, 20], &[18, 6], &[18], &[6, 20]];
+        cases.push(Case { whole: squeeze, ..case(dense(), &inputs, &[0], &[1, 18], "squeeze") });
+    }
+    validate(&cases)
 }
 
 /// One for each of the staged tiles: 64 by 16 and 32 by 8 texels.

@@ -209,12 +209,17 @@ pub(super) fn make_pipeline(
         label: Some(kernel),
         source: wgpu::ShaderSource::Wgsl(text.into()),
     });
+    // Some drivers write a long list of stores for zeros.
+    let options = wgpu::PipelineCompilationOptions {
+        zero_initialize_workgroup_memory: kernels::reads_zeros(kernel),
+        ..wgpu::PipelineCompilationOptions::default()
+    };
     device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(kernel),
         layout: Some(&layout.pipeline),
         module: &module,
         entry_point: Some(kernel),
-        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        compilation_options: options,
         cache,
     })
 }

@@ -10,7 +10,7 @@ pub use render::{Dialect, F16Form, RenderError, Rounding, render};
 
 use crate::ops::{
     arg, binary, conv, cumsum, dense, depthwise, gather, matmul, movement, normalize, pool, quantize, reduce, resize,
-    scatter, select, softmax, transfer, transpose_conv, unary,
+    scatter, select, softmax, squeeze, transfer, transpose_conv, unary,
 };
 
 /// How a kernel uses a binding.
@@ -107,6 +107,7 @@ pub const FAMILIES: &[&[KernelRow]] = &[
     depthwise::KERNELS,
     transpose_conv::KERNELS,
     dense::KERNELS,
+    squeeze::KERNELS,
     matmul::KERNELS,
     pool::KERNELS,
     movement::KERNELS,
@@ -118,5 +119,14 @@ pub const FAMILIES: &[&[KernelRow]] = &[
 
 /// The row of this name.
 pub fn row(name: &str) -> Option<&'static KernelRow> {
-    FAMILIES.iter().flat_map(|rows| rows.iter()).find(|row| row.name == name).or_else(|| user::row(name))
+    own(name).or_else(|| user::row(name))
+}
+
+/// Whether a kernel counts on workgroup memory that begins as zeros: a user's may, this library's write before they read.
+pub fn reads_zeros(name: &str) -> bool {
+    own(name).is_none()
+}
+
+fn own(name: &str) -> Option<&'static KernelRow> {
+    FAMILIES.iter().flat_map(|rows| rows.iter()).find(|row| row.name == name)
 }

@@ -69,6 +69,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "gemm.wgsl",
     "staged.wgsl",
     "vector.wgsl",
+    "squeeze.wgsl",
     "repack_rows.wgsl",
     "conv.wgsl",
     "conv_grouped.wgsl",

@@ -5,14 +5,14 @@ use tflite_wgpu_model::{BuiltinOperator, Conv2DOptions, Op};
 use super::{
     LowerCtx, LowerError, OpRow, StepBuilder, SupportCtx,
     dense::{self, Product},
-    halves, tile,
+    halves, squeeze, tile,
     weights::{self, Order},
     window::{self, Axis, nhwc},
 };
 use crate::{
     kernels::{KernelRow, ParamType, input, output, weights as weight_texels},
     reason::Reason,
-    region::{RegionNode, Storage},
+    region::{RegionNode, Storage, Whole},
     tuning::{Choice, ProductKind, ProductShape},
 };
 
@@ -140,6 +140,9 @@ impl Geometry {
 
 fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let Op::Conv2d(options) = &node.op else { return Err(Reason::UnsupportedOperator.into()) };
+    if let Some(Whole::Squeeze(squeeze)) = node.whole {
+        return squeeze::lower(ctx, node, squeeze);
+    }
     let (src, filter, dst) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.output(node, 0)?);
     let geometry = Geometry::new(nhwc(ctx.dims(src))?, nhwc(ctx.dims(filter))?, options, node.pad)?;
     window::check_output(ctx.dims(dst), geometry.output())?;

@@ -3,14 +3,14 @@
 use tflite_wgpu_model::{BuiltinOperator, DType, FullyConnectedOptionsWeightsFormat, Op, TensorId};
 
 use super::{
-    LowerCtx, LowerError, OpRow, SupportCtx, halves, matmul, tile,
+    LowerCtx, LowerError, OpRow, SupportCtx, broadcast, halves, matmul, squeeze, tile,
     weights::{self, Order},
 };
 use crate::{
     kernels::{BindingRow, KernelRow, ParamType::U32, blocks, input, output, weights as weight_texels},
     reason::Reason,
-    region::{RegionNode, Texels},
-    tuning::{ProductKind, ProductShape},
+    region::{RegionNode, Texels, Whole},
+    tuning::{Choice, ProductKind, ProductShape},
 };
 
 /// The operators of this family.
@@ -24,6 +24,11 @@ pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::FullyConnected, support
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[
     product_kernel("gemm", "gemm.wgsl"),
+    KernelRow {
+        name: "gemm_gated",
+        bindings: &[input("src"), blocks("weights"), weight_texels("bias"), output("dst"), input("gate")],
+        ..product_kernel("gemm", "gemm.wgsl")
+    },
     product_kernel("gemm_staged", "staged.wgsl"),
     product_kernel("gemm_vector", "vector.wgsl"),
     KernelRow {
@@ -79,6 +84,9 @@ fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
 }
 
 fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
+    if let Some(Whole::Squeeze(squeeze)) = node.whole {
+        return squeeze::lower(ctx, node, squeeze);
+    }
     let (src, filter) = (ctx.input(node, 0)?, ctx.input(node, 1)?);
     let &[units, depth] = ctx.dims(filter) else { return Err(Reason::Shape("weights of rank other than 2").into()) };
     let rows = ctx.dims(src).iter().product::<usize>() / depth.max(1);
@@ -132,6 +140,11 @@ pub(super) fn lower_product(
         storage: [ctx.region.tensor(src).storage, storage, ctx.region.tensor(dst).storage],
     };
     let choice = ctx.choose(product);
+    let mut gate = if node.whole == Some(Whole::Gated) { Some(ctx.input(node, 3)?) } else { None };
+    if let Some(factors) = gate.filter(|_| !matches!(choice, Choice::Direct(_))) {
+        src = multiply(ctx, node, src, factors)?;
+        gate = None;
+    }
     let key = format!("{filter} gemm_{} {} {inner} {group}", weights::blocks_name(choice), order.name());
     let operand = ctx.packed(&key, storage, filter, move |values| {
         let (padded_inner, stored) = (inner.next_multiple_of(4), weights::Shape { taps: 1, depth, channels });
@@ -143,8 +156,11 @@ pub(super) fn lower_product(
         weights::blocks_of(choice, weights::blocks(values, shape, group, at))
     })?;
     let bias = weights::bias(ctx, node.input(2), channels)?;
-    let step = ctx
-        .step(choice.kernel(&product), node)
+    let step = match gate {
+        Some(gate) => ctx.step("gemm_gated", node).tensor("gate", gate),
+        None => ctx.step(choice.kernel(&product), node),
+    };
+    let step = step
         .tensor("src", src)
         .operand("weights", operand)
         .operand("bias", bias)
@@ -155,6 +171,22 @@ pub(super) fn lower_product(
         .param("group", group)
         .param("channels", channels);
     tile::cover_product(step, choice, &product).clean().fused(&node.fused).macs(rows * depth * channels).finish(ctx)
+}
+
+/// A tensor of `src`'s rows, each multiplied by one row of factors.
+fn multiply(
+    ctx: &mut LowerCtx<'_>,
+    node: &RegionNode,
+    src: TensorId,
+    factors: TensorId,
+) -> Result<TensorId, LowerError> {
+    let tensor = ctx.region.tensor(src);
+    let (name, dtype, dims, storage) = (tensor.name.clone(), tensor.dtype, tensor.dims.clone(), tensor.storage);
+    let dst = ctx.scratch(&format!("{name} (gated)"), dtype, &dims, storage);
+    let (layout, [a, b]) = broadcast::of_tensors(ctx, node, dst, [src, factors])?;
+    let step = broadcast::elementwise(ctx, "binary", node, dst).tensor("a", a).tensor("b", b).text("op", "a * b");
+    layout.apply(step, &broadcast::NAMES).finish(ctx)?;
+    Ok(dst)
 }
 
 /// A tensor with `src`'s elements in rows of another length.

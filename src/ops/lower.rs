@@ -344,7 +344,9 @@ fn keeps_zero(fused: &Fused) -> bool {
     match fused {
         Fused::Clamp { low, high } => *low <= 0.0 && *high >= 0.0,
         Fused::LeakyRelu { .. } | Fused::Prelu { .. } => true,
-        Fused::Unary(unary) => !matches!(unary, Unary::Cos | Unary::Exp | Unary::Log | Unary::Logistic | Unary::Rsqrt),
+        Fused::Unary(unary) => {
+            !matches!(unary, Unary::Cos | Unary::Exp | Unary::HardSigmoid | Unary::Log | Unary::Logistic | Unary::Rsqrt)
+        }
         Fused::Binary { op, spread, .. } => *op == Binary::Mul || (*op != Binary::Div && *spread != Spread::Scalar),
     }
 }

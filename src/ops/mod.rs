@@ -28,6 +28,7 @@ pub mod scatter;
 pub mod select;
 pub mod shape;
 pub mod softmax;
+pub mod squeeze;
 mod support;
 mod tile;
 pub mod transfer;

@@ -179,6 +179,22 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     Ok(())
 }
 
+/// Sums of parts of an image's cells, in f32, for each of `[batch, cells, channels]`: the sums and their number, or the
+/// image itself where its cells have no such parts.
+pub(super) fn sum_parts(
+    ctx: &mut LowerCtx<'_>,
+    node: &RegionNode,
+    image: TensorId,
+    [batch, cells, channels]: [usize; 3],
+) -> Result<(TensorId, usize), LowerError> {
+    let Some(parts) = divisor(cells, PARTS) else { return Ok((image, cells)) };
+    let groups = vec![(batch, false), (parts, false), (cells / parts, true)];
+    let fold = Fold { expression: "acc + v", start: 0, mean: false, count: cells };
+    let to = partial(ctx, image, &groups, channels);
+    rows_step(ctx, node, to, &groups, fold, false)?.tensor("src", image).finish(ctx)?;
+    Ok((to, parts))
+}
+
 /// Elements of the parts into which a long row of full texels is cut; the parts are then folded as rows.
 fn row_part(channels: usize) -> Option<usize> {
     if channels < 1024 || !channels.is_multiple_of(4) {
@@ -186,6 +202,9 @@ fn row_part(channels: usize) -> Option<usize> {
     }
     divisor(channels / 4, 8).map(|texels| texels * 4)
 }
+
+/// Parts, at the least, into which the cells of an image are cut before their mean is taken.
+const PARTS: usize = 16;
 
 /// The smallest divisor of `n` that is at least `least`, if it is not much larger.
 fn divisor(n: usize, least: usize) -> Option<usize> {

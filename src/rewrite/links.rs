@@ -36,6 +36,11 @@ impl<'a> Links<'a> {
         self.region.nodes.get(at).filter(|node| node.fused.is_empty()).map(|node| (at, node))
     }
 
+    /// The position of the node that makes a tensor, whatever is fused to it.
+    pub(super) fn made_at(&self, id: TensorId) -> Option<usize> {
+        self.makers.get(&id).copied()
+    }
+
     /// The nodes that read a tensor.
     pub(super) fn readers(&self, id: TensorId) -> impl Iterator<Item = (usize, &'a RegionNode)> {
         let at = self.readers.get(&id).map(Vec::as_slice).unwrap_or_default();

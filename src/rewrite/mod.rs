@@ -4,11 +4,13 @@
 mod activation;
 mod dilate;
 mod fuse;
+mod gate;
 mod gelu;
 mod heads;
 mod links;
 mod norm;
 mod pad;
+mod squeeze;
 mod swish;
 
 use crate::region::Region;
@@ -26,6 +28,9 @@ pub const RULES: &[Rule] = &[
     ("merge_heads", heads::rewrite),
     ("merge_swish", swish::rewrite),
     ("fuse_elementwise", fuse::rewrite),
+    ("merge_hard_sigmoid", squeeze::hard_sigmoid),
+    ("merge_squeeze", squeeze::rewrite),
+    ("merge_gate", gate::rewrite),
 ];
 
 /// Applies all rules once.

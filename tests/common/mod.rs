@@ -119,6 +119,20 @@ fn head(value: &Value) -> String {
     }
 }
 
+/// Kernels of all partitions, transfers left out, and a comparison of both sides in f32 and f16.
+pub fn kernels(name: &str, program: &Program, inputs: &[Value]) -> TestResult<Option<Vec<&'static str>>> {
+    let mut found = Vec::new();
+    for (precision, tolerance) in [("precision=f32", compare::F32), ("precision=f16", compare::F16_OPERATOR)] {
+        let Some(both) = run_both(program, inputs, &[precision])? else { return Ok(None) };
+        for (cpu, gpu) in both.cpu.iter().zip(&both.gpu) {
+            compare::compare(cpu, gpu, &tolerance).map_err(|e| format!("{name}, {precision}: {e}"))?;
+        }
+        let steps = both.report.partitions.iter().flat_map(|partition| &partition.steps);
+        found = steps.map(|step| step.kernel).filter(|kernel| !kernel.ends_with("_host")).collect();
+    }
+    Ok(Some(found))
+}
+
 /// Values on a grid of 1/64 in [-2, 2], the same for the same seed.
 pub fn floats(seed: u32, count: usize) -> Vec<f32> {
     (0..count)
