@@ -312,6 +312,7 @@ impl Delegate for GpuDelegate {
     fn collect<'a>(&'a mut self, handles: &'a [Handle]) -> DelegateFuture<'a, Vec<Value>> {
         Box::pin(async move {
             let device = self.device.clone().ok_or_else(|| DelegateError::fallback("no device"))?;
+            self.record_ahead();
             let values = self.handles.collect(&device, &self.memory, handles).await;
             self.note_times();
             values.map_err(|error| {

@@ -93,6 +93,7 @@ fn an_invoke_makes_nothing_and_submits_once_per_partition() -> TestResult {
         let times = partition.host_times;
         let runs = [times.upload, times.encode, times.submit, times.wait, times.read].map(|phase| phase.runs);
         assert_eq!(runs, [11; 5], "every invoke is measured");
+        assert_eq!(times.ahead.runs, 10, "from the second on each records the next");
     }
     Ok(())
 }
@@ -160,5 +161,47 @@ fn two_invokes_are_in_flight() -> TestResult {
     }
     assert_eq!(found, expected);
     assert!(interpreter.fallbacks().is_empty());
+    Ok(())
+}
+
+#[test]
+fn what_is_recorded_ahead_follows_every_change() -> TestResult {
+    let Some(device) = own_device()? else { return Ok(()) };
+    // What an invoke gives that finds nothing recorded.
+    let alone = |seed, dims: &[usize]| invoke(&mut delegated(&device)?.0, seed, dims);
+    let (small, large) = ([1, 8, 8, 6], [2, 9, 12, 6]);
+    let (mut first, mut second) = (delegated(&device)?, delegated(&device)?);
+    let mut seed = 0;
+    for dims in [small, large, small] {
+        for _ in 0..4 {
+            seed += 1;
+            assert_eq!(invoke(&mut first.0, seed, &dims)?, alone(seed, &dims)?, "seed {seed}, {dims:?}");
+            assert_eq!(invoke(&mut second.0, seed + 50, &small)?, alone(seed + 50, &small)?, "seed {seed}, the other");
+        }
+        // Two in flight, then one at a time again.
+        let mut found = Vec::new();
+        for seed in 100..104 {
+            first.0.set_input(0, random(seed, &dims)?)?;
+            first.0.submit()?;
+            if seed > 100 {
+                assert!(first.0.collect()?);
+                found.push(first.0.output(0)?.clone());
+            }
+        }
+        assert!(first.0.collect()?);
+        found.push(first.0.output(0)?.clone());
+        let expected = (100..104).map(|seed| alone(seed, &dims)).collect::<Res<Vec<_>>>()?;
+        assert!(expected.windows(2).all(|pair| pair[0] != pair[1]), "the inputs differ, so do the results");
+        assert_eq!(found, expected, "{dims:?}");
+    }
+    for (_, report) in [&first, &second] {
+        let report = report.lock().map_err(|_| "poisoned")?;
+        assert!(
+            report.partitions.iter().all(|partition| partition.host_times.ahead.runs > 3),
+            "something was recorded"
+        );
+    }
+    drop((first, second));
+    assert_eq!(device.usage.total(), 0, "commands that nobody submits keep nothing alive");
     Ok(())
 }

@@ -112,8 +112,11 @@ struct Host {
     encode_us: f64,
     encode_per_dispatch_us: f64,
     submit_us: f64,
-    /// Both: what is neither a transfer nor the device's.
+    /// Both: what an invoke waits for that is neither a transfer nor the device's.
     own_us: f64,
+    /// Recording the next invoke while the device works.
+    ahead_us: f64,
+    ahead_per_dispatch_us: f64,
     /// The device's work and the way there and back.
     wait_us: f64,
     read_us: f64,
@@ -125,12 +128,15 @@ impl Host {
             report.partitions.iter().map(|partition| phase(&partition.host_times).best_ns / 1e3).sum::<f64>()
         };
         let [encode_us, submit_us] = [sum(|times| times.encode), sum(|times| times.submit)];
+        let (ahead_us, dispatches) = (sum(|times| times.ahead), report.dispatches().max(1) as f64);
         Self {
             upload_us: sum(|times| times.upload),
             encode_us,
-            encode_per_dispatch_us: encode_us / report.dispatches().max(1) as f64,
+            encode_per_dispatch_us: encode_us / dispatches,
             submit_us,
             own_us: encode_us + submit_us,
+            ahead_us,
+            ahead_per_dispatch_us: ahead_us / dispatches,
             wait_us: sum(|times| times.wait),
             read_us: sum(|times| times.read),
         }
@@ -295,9 +301,17 @@ impl Measured {
         if self.report.dispatches() > 0 {
             let h = &self.host;
             text.push_str(&format!(
-                "host in us, best: encode {:.1} ({:.2} a dispatch), submit {:.1}, both {:.1}; transfers: upload {:.1}, read {:.1}; \
-                 wait for the device {:.1}\n",
-                h.encode_us, h.encode_per_dispatch_us, h.submit_us, h.own_us, h.upload_us, h.read_us, h.wait_us,
+                "host in us, best: encode {:.1} ({:.2} a dispatch), submit {:.1}, both {:.1}; beside the device: the next invoke's \
+                 encode {:.1} ({:.2} a dispatch); transfers: upload {:.1}, read {:.1}; wait for the device {:.1}\n",
+                h.encode_us,
+                h.encode_per_dispatch_us,
+                h.submit_us,
+                h.own_us,
+                h.ahead_us,
+                h.ahead_per_dispatch_us,
+                h.upload_us,
+                h.read_us,
+                h.wait_us,
             ));
         }
         if let Some(resizes) = &self.resizes {

@@ -355,6 +355,17 @@ impl GpuDelegate {
         report::lock(&self.report).switch = Some(Switch { cpu_invokes, ready_ms });
     }
 
+    /// Records the next invoke of partitions whose results stay on the device, as the others do when they are collected.
+    pub(super) fn record_ahead(&self) {
+        let ready = self.parts.iter().filter_map(|part| part.prepared.as_ref()?.ready.as_ref());
+        for ready in ready {
+            if let Err(error) = ready.executable.record_ahead() {
+                // Whoever is about to wait for results hears of it, too.
+                tracing::debug!(%error, "the next invoke is not recorded ahead");
+            }
+        }
+    }
+
     /// Puts the host's and the steps' times into the report.
     pub(super) fn note_times(&self) {
         let mut report = report::lock(&self.report);

@@ -6,13 +6,14 @@ use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::{DType, TensorId};
 
 use super::{
-    buffers::DeviceBuffer,
+    ahead::{Recorded, Turn, Turns},
+    buffers::{DeviceBuffer, Kind},
     device::GpuDevice,
     effort::Effort,
     host::{self, HostClock, HostTimes, Phase},
     memory::{Arena, Memory},
     pipelines::Pipeline,
-    readback::{Mapping, ReadbackPool},
+    readback::Mapping,
     resources::{self, BorderBuffers, Resource},
     timing::{StepTime, StepTimer},
 };
@@ -41,7 +42,7 @@ pub struct Executable {
     pub(super) dispatches: Vec<Dispatch>,
     /// Made at the first run, when the arena has the size that all partitions need.
     bound: Mutex<Option<Bound>>,
-    readback: ReadbackPool,
+    pub(super) turns: Turns,
     readback_bytes: usize,
     timer: Option<StepTimer>,
     clock: HostClock,
@@ -95,10 +96,10 @@ impl Executable {
                 .collect();
             memory.arena(device, plan.arena_bytes);
             let readback_bytes = plan.downloads.iter().map(|t| plan.tensor(t.raw).device_bytes()).sum();
-            let (device, memory, readback) = (Arc::clone(device), Arc::clone(memory), ReadbackPool::default());
+            let (device, memory, turns) = (Arc::clone(device), Arc::clone(memory), Turns::default());
             let (bound, timer, clock) = (Mutex::default(), None, HostClock::default());
             let mut executable =
-                Self { device, plan, memory, dispatches, bound, readback, readback_bytes, timer, clock };
+                Self { device, plan, memory, dispatches, bound, turns, readback_bytes, timer, clock };
             // They are on the device now.
             executable.plan.weights.clear();
             Ok(executable)
@@ -198,6 +199,19 @@ impl Executable {
 
     fn run(&self, bound: &Bound) -> Pending {
         let begin = host::start();
+        let turn = self.turns.take();
+        let recorded = turn.recorded.filter(|recorded| recorded.is_over(&bound.arena));
+        let make = || DeviceBuffer::new(&self.device, Kind::Readback, self.readback_bytes);
+        let readback = turn.readback.or_else(|| (self.readback_bytes > 0).then(make));
+        let recorded = recorded.unwrap_or_else(|| self.record(bound, readback.as_ref()));
+        self.clock.add(Phase::Encode, begin);
+        self.device.usage.submissions.fetch_add(1, Ordering::Relaxed);
+        let submission = self.clock.phase(Phase::Submit, || self.device.queue.submit([recorded.commands]));
+        Pending { submission, mapping: readback.map(Mapping::start), times: recorded.times.map(Mapping::start) }
+    }
+
+    /// Records an invoke: the pass, and the way of its results to `readback`.
+    fn record(&self, bound: &Bound, readback: Option<&DeviceBuffer>) -> Recorded {
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         match &self.timer {
             Some(timer) if timer.needs_passes() => {
@@ -221,8 +235,7 @@ impl Executable {
             }
         }
         let times = self.timer.as_ref().map(|timer| timer.resolve(&self.device, &mut encoder));
-        let readback = (self.readback_bytes > 0).then(|| self.readback.take(&self.device, self.readback_bytes));
-        if let Some(readback) = &readback {
+        if let Some(readback) = readback {
             let mut at = 0;
             for download in &self.plan.downloads {
                 let bytes = self.plan.tensor(download.raw).device_bytes() as u64;
@@ -233,11 +246,29 @@ impl Executable {
                 at += bytes;
             }
         }
-        let commands = encoder.finish();
-        self.clock.add(Phase::Encode, begin);
-        self.device.usage.submissions.fetch_add(1, Ordering::Relaxed);
-        let submission = self.clock.phase(Phase::Submit, || self.device.queue.submit([commands]));
-        Pending { submission, mapping: readback.map(Mapping::start), times: times.map(Mapping::start) }
+        Recorded { commands: encoder.finish(), times, arena: Arc::clone(&bound.arena) }
+    }
+
+    /// Records the next invoke while the device works on this one, whose results are on their way to `readback`.
+    fn record_next(&self, readback: Option<&DeviceBuffer>) -> Result<Option<Recorded>, Error> {
+        // Whoever runs a plan once has no use for it, and a timed invoke shows what a plain one takes.
+        if self.timer.is_some() || !self.turns.repeat() {
+            return Ok(None);
+        }
+        let record = || self.with_bound(|bound| self.record(bound, readback));
+        self.clock.phase(Phase::Ahead, || self.device.guarded(record)).map(Some)
+    }
+
+    /// Records the next invoke of a plan without host outputs, which nobody collects.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn record_ahead(&self) -> Result<(), Error> {
+        if self.readback_bytes == 0 && !self.turns.has_recorded() {
+            let recorded = self.record_next(None)?;
+            self.turns.give(Turn { readback: None, recorded });
+        }
+        Ok(())
     }
 
     /// Records a step, with other numbers of workgroups than planned if `groups` says so.
@@ -285,6 +316,8 @@ impl Executable {
             self.clock.add(Phase::Wait, begin);
             return Ok(Vec::new());
         };
+        let recorded = self.record_next(Some(&mapping.buffer))?;
+        let begin = host::start();
         mapping.finish(&self.device, pending.submission).await?;
         self.clock.add(Phase::Wait, begin);
         let buffer = mapping.buffer;
@@ -294,7 +327,7 @@ impl Executable {
             values
         };
         let values = self.clock.phase(Phase::Read, || self.device.guarded(read))??;
-        self.readback.give(buffer);
+        self.turns.give(Turn { readback: Some(buffer), recorded });
         Ok(values)
     }
 

@@ -7,16 +7,18 @@ use std::{
 
 use super::timing::StepTime;
 
-/// Times of the host's part of an invoke. `encode` covers the passes with all their dispatches.
+/// Times of the host's part of an invoke. `encode` and `ahead` cover the passes with all their dispatches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct HostTimes {
     /// Handing the inputs over.
     pub upload: StepTime,
-    /// Recording the commands.
+    /// Getting the commands: recording them, or taking those that were recorded ahead.
     pub encode: StepTime,
     /// Handing the commands over.
     pub submit: StepTime,
-    /// Waiting for the device, its work included.
+    /// Recording the next invoke's commands while the device works on this one.
+    pub ahead: StepTime,
+    /// Waiting for the device after that, its work included.
     pub wait: StepTime,
     /// Copying the outputs.
     pub read: StepTime,
@@ -28,6 +30,7 @@ pub(super) enum Phase {
     Upload,
     Encode,
     Submit,
+    Ahead,
     Wait,
     Read,
 }
@@ -54,6 +57,7 @@ impl HostClock {
             Phase::Upload => times.upload.add(ns),
             Phase::Encode => times.encode.add(ns),
             Phase::Submit => times.submit.add(ns),
+            Phase::Ahead => times.ahead.add(ns),
             Phase::Wait => times.wait.add(ns),
             Phase::Read => times.read.add(ns),
         }

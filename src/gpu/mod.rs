@@ -1,6 +1,7 @@
 //! Everything that touches wgpu: adapters, devices, buffers, pipelines, execution.
 
 mod adapter;
+mod ahead;
 mod buffers;
 mod cache;
 mod device;

@@ -17,8 +17,7 @@ use crate::error::Error;
 /// How long a mapping may stay unanswered after its work is done; another thread may be about to answer it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Readback buffers that no invoke uses at the moment. More than one exist only where an invoke is submitted before
-/// the one before it has been collected.
+/// Readback buffers that no invoke uses at the moment.
 #[derive(Debug, Default)]
 pub(super) struct ReadbackPool(Mutex<Vec<DeviceBuffer>>);
 
