@@ -27,8 +27,8 @@ use crate::{
     ops::Facts,
     options::{DelegateOptions, DeviceChoice, OnDeviceLost, OnMismatch},
     partition::{self, Assignment},
-    precision, probe,
-    region::Storage,
+    precision::Storages,
+    probe,
 };
 use handles::Handles;
 use run::{BorderBuffer, Prepared};
@@ -42,7 +42,7 @@ pub struct GpuDelegate {
     model: Option<Model>,
     facts: Vec<Facts>,
     /// Storage of every tensor, by subgraph.
-    storages: Vec<Vec<Storage>>,
+    storages: Vec<Storages>,
     parts: Vec<Part>,
     /// Node sets of the first subgraph that a host has formed, instead of the partitioner's.
     adopted: Option<Vec<Vec<NodeId>>>,
@@ -255,7 +255,7 @@ impl GpuDelegate {
             })
             .collect();
         report::lock(&self.report).subgraphs.push(SubgraphReport::new(graph, subgraph, assignment.reasons));
-        self.storages.push(precision::assign(graph, &facts, self.options.precision, loops(model, subgraph)));
+        self.storages.push(Storages::new(graph, &facts, self.options.precision, loops(model, subgraph)));
         self.facts.push(facts);
         partitions
     }

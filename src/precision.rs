@@ -6,6 +6,7 @@ use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::{BuiltinOperator, DType, Graph, Node, TensorId};
 
 use crate::{
+    constant::Constant,
     ops::{Facts, TensorFacts},
     options::Precision,
     region::Storage,
@@ -14,15 +15,48 @@ use crate::{
 /// Largest finite half.
 const HALF_MAX: f32 = 65_504.0;
 
-/// The storage of every tensor of a subgraph, the same for all of its partitions. In f16 (and auto) a tensor stays f32
+/// The storage of every tensor of a subgraph, the same for all of its partitions, whatever their shapes.
+#[derive(Clone, Debug, Default)]
+pub struct Storages {
+    precision: Precision,
+    storages: Vec<Storage>,
+    /// The constants that this was decided for: their values are not looked at again.
+    constants: Vec<Option<Constant>>,
+}
+
+impl Storages {
+    /// The storages that follow from what is known beforehand; `carried` says whether the subgraph is a loop's.
+    pub fn new(graph: &Graph, facts: &Facts, precision: Precision, carried: bool) -> Self {
+        let storages = assign(graph, facts, precision, carried);
+        let constants = facts.tensors.iter().map(|fact| fact.constant.clone()).collect();
+        Self { precision, storages, constants }
+    }
+
+    /// The storage of a tensor of which this is known now; a constant that was not one before may need f32 all the same.
+    pub fn of(&self, tensor: TensorId, fact: Option<&TensorFacts>) -> Storage {
+        let index = tensor.index();
+        let assigned = self.storages.get(index).copied();
+        let decided = |constant: &Constant| {
+            assigned == Some(Storage::F32)
+                || self.constants.get(index).and_then(Option::as_ref).is_some_and(|own| own.is_same(constant))
+        };
+        match fact.and_then(|fact| Some((fact, fact.constant.as_ref()?))) {
+            Some((fact, constant)) if !decided(constant) => of(fact, self.precision),
+            _ => assigned.unwrap_or(Storage::F32),
+        }
+    }
+}
+
+/// In f16 (and auto) a tensor stays f32
 /// where halves could not hold it: a constant beyond the largest half, results that count, and results that leave the
 /// range of halves (see [`is_wide`]), or are put in order (see [`ordered`]). Inputs and outputs of a `carried` subgraph (a loop's) never do, as they trade
 /// places.
-pub fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool) -> Vec<Storage> {
-    let mut storages: Vec<Storage> = facts.tensors.iter().map(|fact| of(fact, precision)).collect();
+fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool) -> Vec<Storage> {
+    let own: Vec<Storage> = facts.tensors.iter().map(|fact| of(fact, precision)).collect();
     if precision == Precision::F32 {
-        return storages;
+        return own;
     }
+    let mut storages = own.clone();
     let fixed = |id: &TensorId| carried && (graph.inputs.contains(id) || graph.outputs.contains(id));
     let widen = |storages: &mut [Storage], id: &TensorId| {
         if let Some(storage) = storages.get_mut(id.index()).filter(|s| **s == Storage::F16 && !fixed(id)) {
@@ -41,8 +75,9 @@ pub fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool)
     fine.iter().for_each(|id| widen(&mut storages, id));
     feeds_integers(graph).iter().for_each(|id| widen(&mut storages, id));
     // The rules so far are about what is computed; of a constant, the values say what holds them.
-    for (storage, fact) in storages.iter_mut().zip(&facts.tensors).filter(|(_, fact)| fact.constant.is_some()) {
-        *storage = of(fact, precision);
+    let constants = facts.tensors.iter().zip(own).map(|(fact, own)| fact.constant.is_some().then_some(own));
+    for (storage, own) in storages.iter_mut().zip(constants) {
+        *storage = own.unwrap_or(*storage);
     }
     ordered(graph, facts).iter().for_each(|id| widen(&mut storages, id));
     storages
@@ -121,18 +156,22 @@ fn fine_inputs(node: &Node, fine: &HashSet<TensorId>) -> Vec<TensorId> {
 }
 
 /// The storage of a tensor by its type and, of a constant, its values.
-pub fn of(fact: &TensorFacts, precision: Precision) -> Storage {
+fn of(fact: &TensorFacts, precision: Precision) -> Storage {
     match fact.dtype {
         DType::Float32 | DType::Float16 | DType::BFloat16 | DType::Float64 => {
-            let fits = |value: &Value| {
-                let halves = |v: &[f32]| v.iter().all(|x| x.is_nan() || x.abs() <= HALF_MAX);
-                value.dtype() == DType::Float16 || value.as_slice::<f32>().is_ok_and(halves)
-            };
+            let fits = |value: &Value| value.dtype() == DType::Float16 || value.as_slice::<f32>().is_ok_and(fit_halves);
             let fits = fact.constant.as_deref().is_none_or(fits);
             if precision != Precision::F32 && fits { Storage::F16 } else { Storage::F32 }
         }
         _ => Storage::I32,
     }
+}
+
+/// Whether halves hold these values: NaN, and what is not beyond the largest half.
+fn fit_halves(values: &[f32]) -> bool {
+    // In groups, as a loop that may end at every value looks at one at a time.
+    let beyond = |group: &[f32]| group.iter().fold(false, |beyond, v| beyond | (v.abs() > HALF_MAX));
+    !values.chunks(1024).any(beyond)
 }
 
 /// Whether halves could not hold what a node computes: integers beyond 2,048, where halves lose units; powers, squares

@@ -10,8 +10,7 @@ use crate::{
     options::DelegateOptions,
     partition,
     plan::{self, Border, Plan},
-    precision,
-    region::Storage,
+    precision::Storages,
     rewrite,
     tuning::Tuning,
 };
@@ -35,12 +34,12 @@ pub fn preview(model: &Model, options: &DelegateOptions, tuning: &Tuning) -> Vec
         let subgraph = SubgraphId::from_index(i);
         let Some(facts) = annotate::annotate(model, subgraph, &|_| None) else { continue };
         let carried = loops(model, subgraph);
-        let storages = precision::assign(graph, &facts, options.precision, carried);
+        let storages = Storages::new(graph, &facts, options.precision, carried);
         let sets = partition::assign(graph, &facts, options, usize::MAX).partitions;
         let claimed: Vec<_> = sets.iter().map(|nodes| Partition::from_nodes(graph, subgraph, nodes)).collect();
         for partition in &claimed {
             let border = |inputs: &[TensorId], outputs: &[TensorId]| border(&claimed, inputs, outputs, carried);
-            let plan = plan_one(graph, partition, &facts, (options, &storages), border, tuning);
+            let plan = plan_one(graph, partition, &facts, &storages, border, tuning);
             previews.push(Preview { subgraph, nodes: partition.nodes.clone(), plan });
         }
     }
@@ -51,11 +50,10 @@ fn plan_one(
     graph: &Graph,
     partition: &Partition,
     facts: &Facts,
-    (options, storages): (&DelegateOptions, &[Storage]),
+    storages: &Storages,
     border: impl Fn(&[TensorId], &[TensorId]) -> Border,
     tuning: &Tuning,
 ) -> Result<Plan, LowerError> {
-    let storages = (options.precision, storages);
     let mut region = partition::build(graph, &partition.nodes, &partition.outputs, facts, storages)
         .map_err(|error| LowerError::from(error.reason))?;
     rewrite::rewrite(&mut region);

@@ -59,7 +59,7 @@ impl Prepared {
     }
 }
 
-fn internal(index: usize) -> Error {
+pub(super) fn internal(index: usize) -> Error {
     Error::Internal(format!("partition {index} is not prepared"))
 }
 
@@ -95,8 +95,7 @@ impl GpuDelegate {
         }
         annotate::update(graph, &part.partition.nodes, &shapes, &mut facts);
         let outputs = &part.partition.outputs;
-        let storages = self.storages.get(subgraph.index()).map(Vec::as_slice).unwrap_or_default();
-        let storages = (self.options.precision, storages);
+        let storages = self.storages.get(subgraph.index()).ok_or_else(|| internal(index))?;
         let region = partition::build(graph, &part.partition.nodes, outputs, &facts, storages);
         let mut region = region.map_err(|error| Error::from(error.reason))?;
         device.check_tensors(&region)?;

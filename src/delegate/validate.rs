@@ -9,6 +9,7 @@ use tflite_wgpu_model::{NodeId, Quant, TensorId};
 use super::{
     GpuDelegate,
     report::{self, Validation},
+    run::internal,
 };
 use crate::{
     compare::{self, Difference, Figures, Mismatch, Tolerance},
@@ -194,8 +195,8 @@ impl GpuDelegate {
         let Some((graph, last)) = graph.zip(nodes.last()) else { return Ok(None) };
         let Some(node) = graph.nodes.get(last.index()) else { return Ok(None) };
         let outputs: Vec<TensorId> = node.outputs.iter().copied().flatten().collect();
-        let storages = self.storages.get(subgraph.index()).map(Vec::as_slice).unwrap_or_default();
-        let region = partition::build(graph, nodes, &outputs, facts, (self.options.precision, storages));
+        let storages = self.storages.get(subgraph.index()).ok_or_else(|| internal(index))?;
+        let region = partition::build(graph, nodes, &outputs, facts, storages);
         let mut region = region.map_err(|error| Error::from(error.reason))?;
         if region.outputs.is_empty() {
             return Ok(None);

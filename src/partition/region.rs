@@ -6,10 +6,9 @@ use tflite_wgpu_model::{Data, Graph, NodeId, TensorId};
 
 use crate::{
     ops::{self, Facts, SupportCtx},
-    options::Precision,
-    precision,
+    precision::Storages,
     reason::Reason,
-    region::{Region, RegionNode, RegionTensor, Storage},
+    region::{Region, RegionNode, RegionTensor},
 };
 
 /// A node whose shapes are not known although its partition is being prepared.
@@ -23,7 +22,6 @@ pub struct RegionError {
 }
 
 /// The region of these nodes. `facts` knows the shapes of everything they touch; folded nodes vanish into constants.
-/// `storages` has the storage of every tensor of the subgraph; a constant that was not one before may need f32 all the same.
 ///
 /// # Errors
 /// When a shape is not known, or not supported.
@@ -32,7 +30,7 @@ pub fn build(
     nodes: &[NodeId],
     outputs: &[TensorId],
     facts: &Facts,
-    (precision, storages): (Precision, &[Storage]),
+    storages: &Storages,
 ) -> Result<Region, RegionError> {
     let mut region = Region { customs: Arc::clone(&facts.customs), ..Region::default() };
     for (i, tensor) in graph.tensors.iter().enumerate() {
@@ -43,12 +41,7 @@ pub fn build(
             dims: fact.and_then(|fact| fact.dims.clone()).unwrap_or_default(),
             constant: fact.and_then(|fact| fact.constant.clone()),
             quant: tensor.quant.clone(),
-            storage: match fact {
-                Some(fact) if fact.constant.is_some() && storages.get(i) != Some(&Storage::F32) => {
-                    precision::of(fact, precision)
-                }
-                _ => storages.get(i).copied().unwrap_or(Storage::F32),
-            },
+            storage: storages.of(TensorId::from_index(i), fact),
         });
     }
     let is_constant = |id: TensorId| facts.tensor(id).is_some_and(|fact| fact.constant.is_some());
