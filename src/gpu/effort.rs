@@ -1,5 +1,7 @@
 //! How much of the machine making something ready may take, and whether it is still wanted.
 
+use std::sync::LazyLock;
+
 use crate::error::Error;
 
 /// Threads to compile and pack on, and when to stop.
@@ -11,9 +13,11 @@ pub struct Effort<'a> {
 impl<'a> Effort<'a> {
     /// All threads of the machine (in browsers, the one that there is), to the end.
     pub fn whole() -> Self {
-        let threads =
-            if cfg!(target_family = "wasm") { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
-        Self::of(threads)
+        // The system is asked once: some look it up in files.
+        static THREADS: LazyLock<usize> = LazyLock::new(|| {
+            if cfg!(target_family = "wasm") { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) }
+        });
+        Self::of(*THREADS)
     }
 
     /// This many threads, to the end.

@@ -14,7 +14,7 @@ use super::{
     memory::{Arena, Memory},
     pipelines::Pipeline,
     readback::Mapping,
-    resources::{self, BorderBuffers, Resource},
+    resources::{self, BorderBuffers, Constants, Resource},
     timing::{StepTime, StepTimer},
 };
 use crate::{error::Error, plan::Plan, region::RegionTensor};
@@ -81,9 +81,9 @@ impl Executable {
         effort: &Effort<'_>,
     ) -> Result<Self, Error> {
         resources::check_sizes(device, &plan)?;
-        let pipelines = device.pipelines.get_all(device, &plan.steps, effort)?;
+        let (pipelines, constants) = pipelines_and_constants(device, &plan, effort)?;
         device.guarded(|| {
-            let resources = resources::resolve(device, &plan, border, effort)?;
+            let resources = resources::resolve(device, &plan, border, &constants)?;
             let dispatches: Vec<_> = plan
                 .steps
                 .iter()
@@ -98,8 +98,7 @@ impl Executable {
             let readback_bytes = plan.downloads.iter().map(|t| plan.tensor(t.raw).device_bytes()).sum();
             let (device, memory, turns) = (Arc::clone(device), Arc::clone(memory), Turns::default());
             let (bound, timer, clock) = (Mutex::default(), None, HostClock::default());
-            let mut executable =
-                Self { device, plan, memory, dispatches, bound, turns, readback_bytes, timer, clock };
+            let mut executable = Self { device, plan, memory, dispatches, bound, turns, readback_bytes, timer, clock };
             // They are on the device now.
             executable.plan.weights.clear();
             Ok(executable)
@@ -346,6 +345,26 @@ impl Executable {
         }
         Ok(values)
     }
+}
+
+/// Compiles what is missing, and packs the constants meanwhile: drivers compile one kernel after another in places.
+fn pipelines_and_constants(
+    device: &GpuDevice,
+    plan: &Plan,
+    effort: &Effort<'_>,
+) -> Result<(Vec<Arc<Pipeline>>, Constants), Error> {
+    let compile = || device.pipelines.get_all(device, &plan.steps, effort);
+    let pack = || device.guarded(|| resources::constants(device, plan, effort));
+    if effort.threads() == 1 || device.has_pipelines(plan) {
+        return Ok((compile()?, pack()??));
+    }
+    std::thread::scope(|scope| {
+        let packing = scope.spawn(pack);
+        let pipelines = compile();
+        let constants =
+            packing.join().unwrap_or_else(|_| Err(device.failed("the thread that packs constants crashed")));
+        Ok((pipelines?, constants??))
+    })
 }
 
 fn mismatch(tensor: &RegionTensor, found: String) -> Error {

@@ -59,8 +59,13 @@ impl Helper {
         let Some(first) = all.first().filter(|_| all.len() >= FEWEST) else { return Ok(()) };
         let submission = device.guarded(|| dispatch_nothing(&device.device, &device.queue, first, &first.pipeline))?;
         if done_within(&device.device, &device.queue, CACHED) {
-            // The others are in the cache as well, or will be quick.
-            return device.check();
+            // The others are in the cache as well, or will be quick: the queue loads them while the host does other things.
+            let (own, queue) = (&device.device, &device.queue);
+            return device.guarded(|| {
+                for fresh in all.iter().skip(1) {
+                    dispatch_nothing(own, queue, fresh, &fresh.pipeline);
+                }
+            });
         }
         let next = AtomicUsize::new(1);
         let take = || effort.check().ok().and_then(|()| all.get(next.fetch_add(1, Ordering::Relaxed)));

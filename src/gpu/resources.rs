@@ -81,15 +81,14 @@ pub(super) fn resolve(
     device: &GpuDevice,
     plan: &Plan,
     border: &BorderBuffers,
-    effort: &Effort<'_>,
+    constants: &Constants,
 ) -> Result<Vec<Vec<Resource>>, Error> {
-    let constants = constants(device, plan, effort)?;
     let (params, offsets) = params(device, &plan.steps);
     let mut all = Vec::with_capacity(plan.steps.len());
     for (step, offset) in plan.steps.iter().zip(offsets) {
         let mut resources = Vec::with_capacity(step.bindings.len() + 1);
         for operand in &step.bindings {
-            resources.push(resource(device, plan, *operand, border, &constants)?);
+            resources.push(resource(device, plan, *operand, border, constants)?);
         }
         let block = Resource { buffer: Holder::Own(Arc::clone(&params)), offset, bytes: params_bytes(step) };
         resources.insert(step.variant.storage.len().min(resources.len()), block);
@@ -99,7 +98,7 @@ pub(super) fn resolve(
 }
 
 /// A plan's constants on the device, those of its region under their roots.
-type Constants = HashMap<Operand, Arc<Packed>>;
+pub(super) type Constants = HashMap<Operand, Arc<Packed>>;
 
 /// The operand under which a constant is kept; none for what is no constant.
 fn constant_of(plan: &Plan, operand: Operand) -> Option<Operand> {
@@ -114,7 +113,7 @@ fn constant_of(plan: &Plan, operand: Operand) -> Option<Operand> {
 
 /// Packs and uploads a plan's constants. A buffer that a dispatch binds writable must not be bound read-only there, so those
 /// that kernels take as tensors lie apart from the others.
-fn constants(device: &GpuDevice, plan: &Plan, effort: &Effort<'_>) -> Result<Constants, Error> {
+pub(super) fn constants(device: &GpuDevice, plan: &Plan, effort: &Effort<'_>) -> Result<Constants, Error> {
     let mut read_only = BTreeMap::new();
     for step in &plan.steps {
         let roles = kernels::row(step.kernel).map(|row| row.bindings).unwrap_or_default();

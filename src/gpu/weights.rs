@@ -5,6 +5,7 @@
 
 use std::{
     borrow::Cow,
+    cmp::Reverse,
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, Weak,
@@ -99,10 +100,19 @@ impl WeightStore {
             self.find(&weights.key, |_, packed| packed.is_of(source))
         };
         let found: Vec<_> = weights.iter().map(of_source).collect();
-        let missing: Vec<usize> = (0..).zip(&found).filter(|(_, found)| found.is_none()).map(|(i, _)| i).collect();
+        let missing = (0..).zip(&found).filter(|(_, found)| found.is_none()).map(|(i, _)| i);
+        let (made, mut unpacked): (Vec<usize>, Vec<usize>) =
+            missing.partition(|i| weights.get(*i).and_then(|weights| source(weights)).is_none());
+        // The largest first, so that all threads end together.
+        let size = |i: &usize| weights.get(*i).and_then(|weights| source(weights)).map_or(0, |source| source.len());
+        unpacked.sort_by_key(|i| Reverse(size(i)));
         let mut uploads = Uploads { store: self, device, weights, found, batch: Vec::new(), bytes: 0 };
         let pack = |index: usize| weights.get(index).map(|weights| pack(device, weights));
-        in_parallel(&missing, effort, pack, |index, elements| uploads.take(index, elements?))?;
+        // What is there already is small: it is not worth a thread.
+        for index in made {
+            pack(index).map_or(Ok(()), |elements| uploads.take(index, elements?))?;
+        }
+        in_parallel(&unpacked, effort, pack, |index, elements| uploads.take(index, elements?))?;
         uploads.flush()?;
         let unmade = || device.failed("constants have no buffer");
         uploads.found.into_iter().map(|packed| packed.ok_or_else(unmade)).collect()
