@@ -19,7 +19,7 @@ impl Team {
         Invoked
     }
 
-    pub(crate) fn together(&self, _helpers: usize, _wake: bool, help: &(dyn Fn() + Sync)) {
-        help();
+    pub(crate) fn together(&self, _helpers: usize, _wake: bool, help: &(dyn Fn(usize) + Sync)) {
+        help(0);
     }
 }

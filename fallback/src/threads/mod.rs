@@ -2,8 +2,10 @@
 //!
 //! A [`Team`] is an interpreter's. Its workers are started when a node is first worth them, and while an invoke runs they
 //! stay awake: a node of twenty microseconds cannot wait until the system has woken somebody. A node's output is cut
-//! into parts that depend on the number of threads alone; who is there takes the next one, so that a late worker holds
-//! nobody up, and each element is computed in one way whoever computes it.
+//! into parts that depend on the number of threads alone. Each thread begins with its own share of them, the same for
+//! every node, so that it mostly reads what it has written itself: what lies in another core's cache costs more than
+//! many a node. Who has done his share takes from the others', so that a late worker holds nobody up, and each element
+//! is computed in one way whoever computes it.
 
 #[cfg(target_family = "wasm")]
 mod alone;
@@ -17,15 +19,17 @@ pub(crate) use alone::Team;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use team::Team;
 
-/// Steps of a part at least, some microseconds of work: less is not worth another thread's attention. A step is one
+/// Steps of a part at least, a microsecond or two of work: less is not worth another thread's attention. A step is one
 /// element that is read, changed and written by a fast kernel.
-const PART_STEPS: usize = 1 << 14;
+const PART_STEPS: usize = 1 << 13;
 /// Multiply-adds of floats that take as long as a step.
 pub(crate) const PRODUCTS: usize = 16;
 /// Multiply-adds of bytes that take as long as a step.
 pub(crate) const BYTE_PRODUCTS: usize = 64;
 /// Parts per thread of what takes long, so that one that is held up does not hold up all.
 const PARTS: usize = 3;
+/// Steps for each of these parts from which on a node takes long.
+const LONG_STEPS: usize = 1 << 16;
 /// Steps for which workers that sleep are woken.
 const WAKE_STEPS: usize = 1 << 20;
 
@@ -51,7 +55,7 @@ impl<'a> Threads<'a> {
         let parts = match threads {
             1 => 1,
             _ if worth < 2 => 1,
-            _ if worth < threads * PARTS * 4 => worth.min(threads),
+            _ if steps < threads.saturating_mul(PARTS * LONG_STEPS) => worth.min(threads),
             _ => threads * PARTS,
         };
         let part = rows.div_ceil(parts).next_multiple_of(step.max(1)).max(1);
@@ -77,17 +81,21 @@ impl<'a> Threads<'a> {
             }
             return;
         };
-        // Without memory the pieces are as empty as the whole.
-        let piece = (memory.len() / split.helpers).max(1);
-        let open = Mutex::new((out.chunks_mut(part_len).enumerate(), memory.chunks_mut(piece)));
-        let help = || {
-            let take = || open.lock().unwrap_or_else(PoisonError::into_inner);
-            let own = take().1.next().unwrap_or_default();
-            loop {
-                // The lock is free again before the work begins.
-                let next = take().0.next();
-                let Some((i, out)) = next else { return };
-                work(i * split.part, out, own);
+        let shares = shares(out, part_len, memory, split.helpers);
+        let lock = |share: usize| {
+            let share: &Mutex<Share<'_, T, M>> = &shares[share % shares.len()];
+            share.lock().unwrap_or_else(PoisonError::into_inner)
+        };
+        let help = |worker: usize| {
+            let order = || worker..worker + shares.len();
+            let own = order().find_map(|share| lock(share).memory.take()).unwrap_or_default();
+            for share in order() {
+                loop {
+                    // The lock is free again before the work begins.
+                    let next = lock(share).next(share == worker);
+                    let Some((part, out)) = next else { break };
+                    work(part * split.part, out, own);
+                }
             }
         };
         team.together(split.helpers, split.steps >= WAKE_STEPS, &help);
@@ -103,6 +111,47 @@ impl<'a> Threads<'a> {
     ) {
         self.run(split, out, row_len, &mut [(); 0], |first, out, _| work(first, out));
     }
+}
+
+/// What one thread begins with: parts of an output, and its piece of the memory.
+struct Share<'a, T, M> {
+    parts: std::slice::ChunksMut<'a, T>,
+    /// Number of the first part that is left.
+    first: usize,
+    memory: Option<&'a mut [M]>,
+}
+
+impl<'a, T, M> Share<'a, T, M> {
+    /// A part that nobody has, with its number: the first for whoever's share it is, the last for others.
+    fn next(&mut self, own: bool) -> Option<(usize, &'a mut [T])> {
+        if own {
+            let part = self.parts.next()?;
+            self.first += 1;
+            return Some((self.first - 1, part));
+        }
+        let part = self.parts.next_back()?;
+        Some((self.first + self.parts.len(), part))
+    }
+}
+
+/// Deals parts and memory out to `helpers` threads.
+fn shares<'a, T, M>(
+    mut out: &'a mut [T],
+    part_len: usize,
+    memory: &'a mut [M],
+    helpers: usize,
+) -> Vec<Mutex<Share<'a, T, M>>> {
+    let parts = out.len().div_ceil(part_len);
+    // Without memory the pieces are as empty as the whole.
+    let mut pieces = memory.chunks_mut((memory.len() / helpers).max(1));
+    let mut share = |helper: usize| {
+        let (first, end) = (helper * parts / helpers, (helper + 1) * parts / helpers);
+        let all = std::mem::take(&mut out);
+        let (own, rest) = all.split_at_mut(all.len().min((end - first) * part_len));
+        out = rest;
+        Mutex::new(Share { parts: own.chunks_mut(part_len), first, memory: pieces.next() })
+    };
+    (0..helpers).map(&mut share).collect()
 }
 
 /// How an output is cut.

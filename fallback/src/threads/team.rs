@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rayon::{ThreadPool, ThreadPoolBuilder, Yield, yield_now};
+use rayon::{ThreadPool, ThreadPoolBuilder, Yield, current_thread_index, yield_now};
 
 /// How long a worker looks for work before it goes to sleep, and the caller for the workers' end.
 const PATIENCE: Duration = Duration::from_micros(200);
@@ -88,28 +88,28 @@ impl Team {
         pool.spawn_broadcast(move |_| watch.stay());
     }
 
-    /// Calls `help` on this thread and on up to `helpers - 1` others at once; returns when all have. Only workers that are
-    /// awake are asked, unless it is worth to `wake` them: then all.
-    pub(crate) fn together(&self, helpers: usize, wake: bool, help: &(dyn Fn() + Sync)) {
+    /// Calls `help` with their numbers on this thread, which is 0, and on up to `helpers - 1` others at once; returns when
+    /// all have. Only workers that are awake are asked, unless it is worth to `wake` them: then all.
+    pub(crate) fn together(&self, helpers: usize, wake: bool, help: &(dyn Fn(usize) + Sync)) {
         let others = helpers.min(self.count).saturating_sub(1);
         if others == 0 {
-            return help();
+            return help(0);
         }
-        let Some(pool) = self.pool.get_or_init(|| workers(self.count - 1)) else { return help() };
+        let Some(pool) = self.pool.get_or_init(|| workers(self.count - 1)) else { return help(0) };
         self.call(pool);
         let others = if wake { others } else { others.min(self.watch.awake.load(Ordering::Relaxed)) };
         if others == 0 {
-            return help();
+            return help(0);
         }
         let busy = AtomicUsize::new(others);
         pool.in_place_scope(|scope| {
             for _ in 0..others {
                 scope.spawn(|_| {
                     let _leave = Leave(&busy);
-                    help();
+                    help(current_thread_index().map_or(0, |worker| worker + 1));
                 });
             }
-            help();
+            help(0);
             // The scope's end would go to sleep at once.
             if self.cores {
                 until(|| busy.load(Ordering::Acquire) == 0);
@@ -180,14 +180,14 @@ mod tests {
         let awake = || team.watch.awake.load(Ordering::Relaxed);
         for _ in 0..3 {
             let invoked = team.invoke();
-            team.together(3, true, &|| {});
+            team.together(3, true, &|_| {});
             drop(invoked);
             eventually("a worker stays awake", || team.watch.called.load(Ordering::Relaxed) + awake() == 0);
         }
         // What is dropped while a panic unwinds counts, too.
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _invoked = team.invoke();
-            team.together(3, true, &|| std::panic::resume_unwind(Box::new("a kernel's")));
+            team.together(3, true, &|_| std::panic::resume_unwind(Box::new("a kernel's")));
         }));
         assert!(caught.is_err());
         eventually("a worker stays awake", || team.watch.called.load(Ordering::Relaxed) + awake() == 0);
@@ -197,7 +197,7 @@ mod tests {
     fn workers_sleep_when_nothing_comes() {
         let team = Team { cores: true, ..Team::new(2) };
         let _invoked = team.invoke();
-        team.together(2, true, &|| {});
+        team.together(2, true, &|_| {});
         eventually("the worker waits for ever", || team.watch.called.load(Ordering::Relaxed) == 0);
     }
 
@@ -208,7 +208,7 @@ mod tests {
             let _invoked = team.invoke();
             // Nobody passes before all have come.
             let barrier = Barrier::new(threads);
-            team.together(threads, true, &|| {
+            team.together(threads, true, &|_| {
                 barrier.wait();
             });
         }
