@@ -18,8 +18,7 @@ fn polynomial<S: Simd, const N: usize>(simd: S, x: S::F, coefficients: [f32; N])
     sum
 }
 
-/// exp(x): 2^n exp(r) with |r| at most half of ln 2; the power in two halves, so that subnormal and infinite results
-/// come out by themselves.
+/// exp(x): 2^n exp(r) with |r| at most half of ln 2.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::F) -> S::F {
     let x = simd.min(simd.splat(89.0), simd.max(simd.splat(-104.0), x));
@@ -27,9 +26,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::F) -> S::F {
     let r = simd.mul_add(n, simd.splat(-0.693_359_4), x);
     let r = simd.mul_add(n, simd.splat(2.121_944_4e-4), r);
     let series = [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 0.5, 1.0, 1.0];
-    let power = polynomial(simd, r, series);
-    let half = simd.round(simd.mul(n, simd.splat(0.5)));
-    simd.mul(simd.mul(power, simd.exp2_int(half)), simd.exp2_int(simd.sub(n, half)))
+    simd.scale(polynomial(simd, r, series), n)
 }
 
 /// 1 / (1 + exp(-x))

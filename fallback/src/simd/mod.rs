@@ -94,6 +94,13 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn round(self, a: Self::F) -> Self::F;
     /// 2 to the power of `a`, an integer in -126..=127.
     fn exp2_int(self, a: Self::F) -> Self::F;
+    /// `a`, which is in 0.5..2, times 2 to the power of `n`, an integer in -250..=254; rounded once.
+    #[inline(always)]
+    fn scale(self, a: Self::F, n: Self::F) -> Self::F {
+        // In two halves, so that subnormal and infinite results come out by themselves.
+        let half = self.round(self.mul(n, self.splat(0.5)));
+        self.mul(self.mul(a, self.exp2_int(half)), self.exp2_int(self.sub(n, half)))
+    }
     /// `yes` in the lanes where `a < b`, else `no`.
     fn where_less(self, a: Self::F, b: Self::F, yes: Self::F, no: Self::F) -> Self::F;
     /// Sum of the lanes, in one order for all lengths.

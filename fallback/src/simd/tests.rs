@@ -81,3 +81,27 @@ fn the_best_level_is_the_last() {
     let widest = Level::all().iter().map(|level| level.lanes()).max();
     assert_eq!(Some(Level::best().lanes()), widest);
 }
+
+#[test]
+fn powers_of_two_round_once_at_all_levels() {
+    struct Scale<'a>(&'a [f32], &'a [f32]);
+    impl Vectorised for Scale<'_> {
+        type Output = Vec<f32>;
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Vec<f32> {
+            let mut out = vec![0.0; self.0.len()];
+            for ((a, n), out) in self.0.chunks(S::LANES).zip(self.1.chunks(S::LANES)).zip(out.chunks_mut(S::LANES)) {
+                simd.store_part(out, simd.scale(simd.load_part(a), simd.load_part(n)));
+            }
+            out
+        }
+    }
+    let powers: Vec<f32> = (-250..=254).map(|n| n as f32).collect();
+    let a: Vec<f32> = (0..powers.len()).map(|i| 0.5 + (i * 211 % 505) as f32 / 337.0).collect();
+    let once = |(a, n): (&f32, &f32)| (f64::from(*a) * f64::from(*n).exp2()) as f32;
+    let expected: Vec<u32> = a.iter().zip(&powers).map(|pair| once(pair).to_bits()).collect();
+    for level in Level::all() {
+        let found: Vec<u32> = level.run(Scale(&a, &powers)).into_iter().map(f32::to_bits).collect();
+        assert_eq!(found, expected, "{} lanes", level.lanes());
+    }
+}
