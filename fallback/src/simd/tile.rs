@@ -25,7 +25,7 @@ pub(crate) trait Columns: Copy {
     /// All of it must be there.
     unsafe fn load<S: Simd>(self, simd: S, at: usize) -> S::F;
     /// Asks for the weight at `at`, if there is one, to be brought near.
-    fn expect(self, at: usize);
+    fn prefetch(self, at: usize);
 }
 
 /// Rows of a tile that wait for weights rather than for sums.
@@ -35,7 +35,7 @@ const AHEAD: usize = 16;
 
 /// Asks for what lies somewhere to be brought into the second cache.
 #[inline(always)]
-fn expect<T>(at: *const T) {
+fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every machine of this kind has the instruction, which looks at nothing that the program could not.
     unsafe {
@@ -58,8 +58,8 @@ impl Columns for &[f32] {
     }
 
     #[inline(always)]
-    fn expect(self, at: usize) {
-        expect(self.as_ptr().wrapping_add(at));
+    fn prefetch(self, at: usize) {
+        prefetch(self.as_ptr().wrapping_add(at));
     }
 }
 
@@ -76,8 +76,8 @@ impl Columns for &[f16] {
     }
 
     #[inline(always)]
-    fn expect(self, at: usize) {
-        expect(self.as_ptr().wrapping_add(at));
+    fn prefetch(self, at: usize) {
+        prefetch(self.as_ptr().wrapping_add(at));
     }
 }
 
@@ -161,9 +161,9 @@ impl<W: Columns> Product<'_, '_, W> {
         for k in 0..depth {
             if R <= FEW {
                 // Such a panel is read once: nothing is near yet.
-                (0..V).for_each(|v| b.expect((k + AHEAD) * width + v * S::LANES));
+                (0..V).for_each(|v| b.prefetch((k + AHEAD) * width + v * S::LANES));
             } else {
-                ahead.expect(k * width + turn * S::LANES);
+                ahead.prefetch(k * width + turn * S::LANES);
             }
             let mut columns = [simd.splat(0.0); V];
             for (v, column) in columns.iter_mut().enumerate() {
