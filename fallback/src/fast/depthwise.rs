@@ -82,6 +82,9 @@ impl Depthwise {
             0 => (image, self.weights.as_slice()),
             _ => (&image[first * line..], &self.weights.as_slice()[rows.start * taps * channels..]),
         };
+        // Rows that the next row's windows have below this one's.
+        let below = first + rows_inside.saturating_sub(1) * geometry.y.dilation + 1;
+        let next = image.get(if rows_inside > 0 { below * line } else { 0 }..).unwrap_or_default();
         let row = DepthwiseRow {
             input,
             line: line * geometry.y.dilation,
@@ -95,6 +98,7 @@ impl Depthwise {
             min: self.clamp.min,
             max: self.clamp.max,
             out,
+            next: &next[..next.len().min(geometry.y.stride.saturating_mul(line))],
         };
         row.run(self.level);
     }

@@ -35,7 +35,7 @@ const AHEAD: usize = 16;
 
 /// Asks for what lies somewhere to be brought into the second cache.
 #[inline(always)]
-fn prefetch<T>(at: *const T) {
+pub(super) fn prefetch<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every machine of this kind has the instruction, which looks at nothing that the program could not.
     unsafe {
