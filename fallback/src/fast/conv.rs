@@ -112,9 +112,9 @@ impl FastKernel for Conv {
             return Ok(Ran::Done);
         }
         let Some(first) = self.groups.first() else { return Ok(Ran::Refused) };
-        let block = first.block_rows();
         let split = threads.split(cells, 1, work);
-        let memory_len = block.min(split.part.next_multiple_of(24)) * filter;
+        let block = first.block_rows(split.part.min(cells));
+        let memory_len = block * filter;
         let floats = split.helpers.saturating_mul(memory_len);
         if !is_modest(floats.saturating_mul(4), (input.len() + out.len() + filter * columns) * 4) {
             return Ok(Ran::Refused);
@@ -123,8 +123,8 @@ impl FastKernel for Conv {
         let (geometry, clamp) = (&*geometry, self.clamp);
         threads.run(split, out, columns, memory, |first, out, memory| {
             let count = out.len() / columns;
-            for from in (0..count).step_by((memory_len / filter).max(1)) {
-                let rows = (memory_len / filter).min(count - from);
+            for from in (0..count).step_by(block) {
+                let rows = block.min(count - from);
                 for (group, packed) in self.groups.iter().enumerate() {
                     let patches = &mut memory[..rows * filter];
                     let channel = group * geometry.taps.depth;

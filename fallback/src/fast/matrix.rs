@@ -18,8 +18,10 @@ use super::{
 const BLOCK_FLOATS: usize = 48 << 10;
 /// Rows up to which a panel of halves is read by each tile as it is.
 const FEW_ROWS: usize = 12;
-/// Rows of a block are a multiple of this, so that every height of the inner loop's tiles divides it.
+/// The most rows of a block, but for half as many again, are a multiple of this.
 const ROW_STEP: usize = 24;
+/// Rows of a block that is not the last are a multiple of this, so that the inner loop's tiles divide it.
+const TILE_ROWS: usize = 6;
 
 /// How the columns of a matrix lie: in panels of a few vectors side by side.
 #[derive(Clone, Copy)]
@@ -195,9 +197,9 @@ impl Packed {
         self.layout.columns
     }
 
-    /// Rows that a product should work on at a time.
-    pub(crate) fn block_rows(&self) -> usize {
-        block_rows(self.layout.depth)
+    /// How many of `count` rows a product should work on at a time.
+    pub(crate) fn block_rows(&self, count: usize) -> usize {
+        block_rows(self.layout.depth, count)
     }
 
     /// Columns that [`Packed::multiply_columns`] may be split at.
@@ -274,7 +276,7 @@ impl<'a> Matrix<'a> {
     /// # Panics
     /// When `rows` or `out` is too short.
     pub(crate) fn multiply(&self, rows: Rows<'_>, clamp: Clamp<f32>, out: &mut [f32], stride: usize) {
-        let block = block_rows(self.layout.depth);
+        let block = block_rows(self.layout.depth, rows.count);
         for first in (0..rows.count).step_by(block) {
             let rows = Rows {
                 data: &rows.data[first * rows.stride..],
@@ -403,9 +405,14 @@ fn arrange<T: Copy, U>(
     }
 }
 
-/// Rows of `depth` floats that make a block.
-pub(crate) fn block_rows(depth: usize) -> usize {
-    (BLOCK_FLOATS / depth.max(1) / ROW_STEP).max(1) * ROW_STEP
+/// Rows of a block, if there are `count` of `depth` floats each: all blocks have about as many, since the weights pass by
+/// once for each.
+pub(crate) fn block_rows(depth: usize, count: usize) -> usize {
+    let most = (BLOCK_FLOATS / depth.max(1) / ROW_STEP).max(1) * ROW_STEP;
+    if count <= most + most / 2 {
+        return count.max(1);
+    }
+    count.div_ceil(count.saturating_add(most / 2) / most).next_multiple_of(TILE_ROWS)
 }
 
 #[cfg(test)]
@@ -417,7 +424,12 @@ mod tests {
     fn product(packed: &Packed, rows: &[f32], count: usize) -> Vec<f32> {
         let mut out = vec![f32::NAN; count * packed.columns()];
         let clamp = Clamp { min: f32::NEG_INFINITY, max: f32::INFINITY };
-        packed.multiply(Rows { data: rows, stride: packed.depth(), count }, clamp, &mut out, packed.columns());
+        packed.multiply(
+            Rows { data: rows, stride: packed.depth(), count },
+            clamp,
+            &mut out,
+            packed.columns(),
+        );
         out
     }
 
@@ -506,6 +518,22 @@ mod tests {
             (floats, Box::new(with) as Box<dyn Fn(&mut dyn FnMut(Stored<'_>))>)
         };
         compare(stored, |expected, found, _| assert_eq!(expected, found));
+    }
+
+    #[test]
+    fn blocks_are_even() {
+        for (depth, count, expected) in [
+            (960, 0, 1),
+            (960, 49, 49),
+            (960, 72, 72),
+            (960, 73, 42),
+            (960, 196, 54),
+            (4608, 49, 30),
+            (1 << 20, 36, 36),
+        ] {
+            assert_eq!(block_rows(depth, count), expected, "{depth} {count}");
+            assert_eq!(block_rows(depth, expected), expected, "a block is one block");
+        }
     }
 
     #[test]
