@@ -108,7 +108,7 @@ impl FastKernel for BatchMatmul {
                 let (own, behind) = out.split_at_mut(count * columns);
                 let packed = packed.chunks_exact(layout.len()).nth(if shared { 0 } else { batch });
                 if let Some(packed) = packed {
-                    let rows = Rows { data: &left[first * depth..], stride: depth, count };
+                    let rows = Rows { data: &left[first * depth..], stride: depth, count, runs: None };
                     Matrix::of(layout, packed, starts).multiply(rows, NO_CLAMP, own, columns);
                 }
                 (first, out) = (first + count, behind);

@@ -1,13 +1,15 @@
 //! CONV_2D on floats: products of rows of the input with packed filters. Filters of one tap read the input as it lies,
-//! others patches, which are gathered for a block of output cells at a time.
+//! small ones some rows of it with zeros around them, others patches, which are gathered for a block of output cells at a
+//! time.
 
 use tflite_wgpu_model::{BuiltinOperator, Conv2DOptions, DType, Op};
 
 use super::{
     FastKernel, Prepare, Ran, Row, Scratch,
     matrix::Packed,
+    padded::Padded,
     patches::{Patches, Taps},
-    workspace::is_modest,
+    workspace::{Workspace, is_modest},
 };
 use crate::{
     eval::{EvalCtx, KernelError},
@@ -17,6 +19,11 @@ use crate::{
 };
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::Conv2d, prepare }];
+
+/// Weights up to which all of them pass by for each row of the output.
+const FEW_WEIGHTS: usize = 40 << 10;
+/// Cells of such a row at least, so that tiles of several rows of a product are the rule.
+const LONG_ROW: usize = 12;
 
 struct Conv {
     level: Level,
@@ -68,6 +75,8 @@ struct Geometry {
     y: Window,
     x: Window,
     taps: Taps,
+    /// For filters that read padded rows.
+    padded: Option<Padded>,
 }
 
 impl Conv {
@@ -77,7 +86,11 @@ impl Conv {
         let o = &self.options;
         let y = Window::new(height, taps_y, o.stride_h, o.dilation_hfactor, o.padding)?;
         let x = Window::new(width, taps_x, o.stride_w, o.dilation_wfactor, o.padding)?;
-        Ok(Geometry { input, y, x, taps: Taps::new(&y, &x, channels, depth) })
+        let few = |packed: &&Packed| packed.meets_runs() && packed.depth() * packed.columns() <= FEW_WEIGHTS;
+        let alone = self.groups.first().filter(|_| self.groups.len() == 1 && channels == depth);
+        let suits = alone.filter(few).is_some() && x.output >= LONG_ROW && taps_y * taps_x > 1;
+        let padded = if suits { Padded::new(&y, &x, channels) } else { None };
+        Ok(Geometry { input, y, x, taps: Taps::new(&y, &x, channels, depth), padded })
     }
 
     /// Whether a cell of the output is a product with one cell of the input, in the same order.
@@ -112,6 +125,9 @@ impl FastKernel for Conv {
             return Ok(Ran::Done);
         }
         let Some(first) = self.groups.first() else { return Ok(Ran::Refused) };
+        if let Some(padded) = &geometry.padded {
+            return Ok(self.rows(threads, (geometry, padded), input, workspace, out));
+        }
         let split = threads.split(cells, 1, work);
         let block = first.block_rows(split.part.min(cells));
         let memory_len = block * filter;
@@ -130,7 +146,7 @@ impl FastKernel for Conv {
                     let channel = group * geometry.taps.depth;
                     let gather = Patches { taps: &geometry.taps, input, image, channel, first: first + from, patches };
                     self.level.run(gather);
-                    let rows = Rows { data: patches, stride: filter, count: rows };
+                    let rows = Rows { data: patches, stride: filter, count: rows, runs: None };
                     let at = from * columns + group * packed.columns();
                     packed.multiply(rows, clamp, &mut out[at..], columns);
                 }
@@ -149,6 +165,43 @@ impl FastKernel for Conv {
 }
 
 impl Conv {
+    /// Row by row of the output, from padded rows of the input.
+    fn rows(
+        &self,
+        threads: Threads<'_>,
+        (geometry, padded): (&Geometry, &Padded),
+        input: &[f32],
+        workspace: &mut Workspace,
+        out: &mut [f32],
+    ) -> Ran {
+        let [batch, height, width, channels] = geometry.input;
+        let (columns, filter) = (self.shape[0], self.shape[1] * self.shape[2] * self.shape[3]);
+        let (image, row_len) = (height * width * channels, geometry.x.output * columns);
+        let split = threads.split(batch * geometry.y.output, 1, (filter * row_len) / PRODUCTS);
+        let block = padded.block();
+        let floats = split.helpers.saturating_mul(padded.floats(block));
+        if !is_modest(floats.saturating_mul(4), (input.len() + out.len()) * 4) {
+            return Ran::Refused;
+        }
+        threads.run(split, out, row_len, workspace.take::<f32>(floats), |first, out, memory| {
+            let (mut row, mut out) = (first, out);
+            while !out.is_empty() {
+                let (batch, out_y) = (row / geometry.y.output, row % geometry.y.output);
+                let count = block.min(geometry.y.output - out_y).min(out.len() / row_len);
+                let ready = &mut memory[..padded.floats(count)];
+                padded.fill(&input[batch * image..][..image], out_y, ready);
+                let (own, behind) = out.split_at_mut(count * row_len);
+                for (i, own) in own.chunks_exact_mut(row_len).enumerate() {
+                    let (data, runs) = (&ready[padded.start(i)..], Some(padded.runs()));
+                    let rows = Rows { data, stride: padded.step(), count: geometry.x.output, runs };
+                    self.groups.iter().for_each(|packed| packed.multiply(rows, self.clamp, own, columns));
+                }
+                (row, out) = (row + count, behind);
+            }
+        });
+        Ran::Done
+    }
+
     fn direct(
         &self,
         threads: Threads<'_>,
@@ -167,7 +220,7 @@ impl Conv {
         threads.each(split, out, columns, |first, out| {
             for (group, packed) in self.groups.iter().enumerate() {
                 let data = &input[first * channels + group * packed.depth()..];
-                let rows = Rows { data, stride: channels, count: out.len() / columns };
+                let rows = Rows { data, stride: channels, count: out.len() / columns, runs: None };
                 packed.multiply(rows, clamp, &mut out[group * packed.columns()..], columns);
             }
         });
@@ -178,7 +231,7 @@ impl Conv {
 pub(super) fn one_row(threads: Threads<'_>, packed: &Packed, row: &[f32], clamp: Clamp<f32>, out: &mut [f32]) {
     let split = threads.split(out.len(), packed.column_step(), packed.depth() / PRODUCTS);
     threads.each(split, out, 1, |first, out| {
-        let rows = Rows { data: row, stride: row.len(), count: 1 };
+        let rows = Rows { data: row, stride: row.len(), count: 1, runs: None };
         let (count, stride) = (out.len(), out.len());
         packed.multiply_columns(rows, clamp, (first, count), out, stride);
     });
@@ -234,6 +287,13 @@ mod tests {
             ([1, 4, 4, 6], [7, 1, 1, 6], 2, 1, Padding::Valid, A::None),
             ([1, 2, 2, 3], [4, 7, 7, 3], 1, 1, Padding::Same, A::None),
             ([1, 20, 20, 36], [18, 3, 3, 36], 1, 1, Padding::Same, A::Relu6),
+            // Rows that are long enough to be read as they lie: the image's end in a window, behind it and before it.
+            ([1, 30, 31, 3], [16, 3, 3, 3], 2, 1, Padding::Same, A::Relu6),
+            ([2, 13, 24, 3], [33, 3, 3, 3], 2, 1, Padding::Same, A::None),
+            ([2, 40, 45, 4], [9, 2, 5, 4], 3, 1, Padding::Valid, A::Relu),
+            ([1, 3, 12, 5], [70, 5, 7, 5], 1, 1, Padding::Same, A::None),
+            ([1, 7, 90, 2], [5, 1, 4, 2], 7, 1, Padding::Same, A::None),
+            ([2, 9, 13, 8], [20, 3, 1, 8], 1, 1, Padding::Same, A::None),
             // Groups of two and of three channels; one of three dilated.
             ([1, 5, 5, 4], [6, 3, 3, 2], 1, 1, Padding::Same, A::None),
             ([2, 5, 6, 9], [12, 2, 3, 3], 1, 2, Padding::Same, A::Relu),

@@ -55,7 +55,7 @@ impl FastKernel for FullyConnected {
         }
         let split = threads.split(rows, 1, units.saturating_mul(depth) / PRODUCTS);
         threads.each(split, out, units, |first, out| {
-            let rows = Rows { data: &input[first * depth..], stride: depth, count: out.len() / units };
+            let rows = Rows { data: &input[first * depth..], stride: depth, count: out.len() / units, runs: None };
             self.weights.multiply(rows, self.clamp, out, units);
         });
         Ok(Ran::Done)

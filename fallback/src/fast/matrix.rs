@@ -187,6 +187,11 @@ impl Packed {
         weights + of(&self.starts)
     }
 
+    /// Whether it meets rows whose elements lie in runs.
+    pub(crate) fn meets_runs(&self) -> bool {
+        !matches!(self.weights, Weights::Quads(_))
+    }
+
     /// Number of rows.
     pub(crate) fn depth(&self) -> usize {
         self.layout.depth
@@ -278,11 +283,7 @@ impl<'a> Matrix<'a> {
     pub(crate) fn multiply(&self, rows: Rows<'_>, clamp: Clamp<f32>, out: &mut [f32], stride: usize) {
         let block = block_rows(self.layout.depth, rows.count);
         for first in (0..rows.count).step_by(block) {
-            let rows = Rows {
-                data: &rows.data[first * rows.stride..],
-                stride: rows.stride,
-                count: block.min(rows.count - first),
-            };
+            let rows = Rows { data: &rows.data[first * rows.stride..], count: block.min(rows.count - first), ..rows };
             self.multiply_columns(rows, clamp, (0, self.layout.columns), (&mut out[first * stride..], stride));
         }
     }
@@ -302,7 +303,7 @@ impl<'a> Matrix<'a> {
             let span = Span { first, end: first + count, step };
             // Infinity and NaN are for floats.
             let one = |r: usize, out: &mut [f32]| {
-                let rows = Rows { data: &rows.data[r * rows.stride..], stride: rows.stride, count: 1 };
+                let rows = Rows { data: &rows.data[r * rows.stride..], count: 1, ..rows };
                 self.widened(quads, rows, clamp, span, out);
             };
             return quads.multiply(rows, (depth, self.starts), span, clamp, (out, stride), one);
@@ -425,7 +426,7 @@ mod tests {
         let mut out = vec![f32::NAN; count * packed.columns()];
         let clamp = Clamp { min: f32::NEG_INFINITY, max: f32::INFINITY };
         packed.multiply(
-            Rows { data: rows, stride: packed.depth(), count },
+            Rows { data: rows, stride: packed.depth(), count, runs: None },
             clamp,
             &mut out,
             packed.columns(),

@@ -13,6 +13,7 @@ mod fully_connected;
 mod int8;
 mod matrix;
 mod movement;
+mod padded;
 mod patches;
 mod pool;
 mod quads;

@@ -197,7 +197,12 @@ impl TransposeConv {
             let new = &mut products[(kept - start) * row..(end - start) * row];
             threads.each(split, new, columns, |first, out| {
                 let data = &input[(kept * width + first) * depth..];
-                self.weights.multiply(Rows { data, stride: depth, count: out.len() / columns }, NO_CLAMP, out, columns);
+                self.weights.multiply(
+                    Rows { data, stride: depth, count: out.len() / columns, runs: None },
+                    NO_CLAMP,
+                    out,
+                    columns,
+                );
             });
             let products = &*products;
             let split = threads.split(band.out.len(), 1, row_len * taps_y * taps_x / 4);

@@ -27,7 +27,7 @@ pub(crate) use arena::{Arena, Store};
 pub(crate) use depthwise::DepthwiseRow;
 pub(crate) use functions::Lanewise;
 pub(crate) use lines::{Line, Lines};
-pub(crate) use tile::{Columns, Panel, Product, Rows, panel_vectors};
+pub(crate) use tile::{Columns, Panel, Product, Rows, Runs, panel_vectors};
 
 /// Vectors of `LANES` floats.
 pub(crate) trait Simd: Copy + Send + Sync {

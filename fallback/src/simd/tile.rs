@@ -13,6 +13,15 @@ pub(crate) struct Rows<'a> {
     pub(crate) stride: usize,
     /// Number of rows.
     pub(crate) count: usize,
+    /// How the elements of a row lie, unless they are all side by side.
+    pub(crate) runs: Option<Runs>,
+}
+
+/// Elements of which `len` lie side by side, and the next as many `pitch` further on.
+#[derive(Clone, Copy)]
+pub(crate) struct Runs {
+    pub(crate) len: usize,
+    pub(crate) pitch: usize,
 }
 
 /// Weights of a panel, in a type that can be read as vectors of floats.
@@ -146,8 +155,11 @@ impl<W: Columns> Product<'_, '_, W> {
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize) {
         let (depth, stride, width) = (self.depth, self.rows.stride, V * S::LANES);
         let a = &self.rows.data[row * stride..];
-        assert!(a.len() >= (R - 1) * stride + depth && self.panel.weights.count() >= depth * width);
-        let (a, b) = (a.as_ptr(), self.panel.weights);
+        let Runs { len, pitch } = self.rows.runs.unwrap_or(Runs { len: depth, pitch: 0 });
+        let runs = if len == depth { 1 } else { depth / len };
+        assert!(runs > 0 && runs * len == depth && self.panel.weights.count() >= depth * width, "whole runs");
+        assert!(a.len() >= (R - 1) * stride + (runs - 1) * pitch + len, "whole rows");
+        let (mut a, b) = (a.as_ptr(), self.panel.weights);
         let mut sums = [[simd.splat(0.0); V]; R];
         for v in 0..V {
             let start = simd.load(&self.panel.start[v * S::LANES..]);
@@ -158,25 +170,30 @@ impl<W: Columns> Product<'_, '_, W> {
         // The first tiles ask for a vector each of every step of the next panel; the others for what is near already.
         let turn = row / R;
         let (ahead, turn) = if turn < V && self.panel.next.count() > 0 { (self.panel.next, turn) } else { (b, 0) };
-        for k in 0..depth {
-            if R <= FEW {
-                // Such a panel is read once: nothing is near yet.
-                (0..V).for_each(|v| b.prefetch((k + AHEAD) * width + v * S::LANES));
-            } else {
-                ahead.prefetch(k * width + turn * S::LANES);
-            }
-            let mut columns = [simd.splat(0.0); V];
-            for (v, column) in columns.iter_mut().enumerate() {
-                // SAFETY: k < depth and v < V, so a whole vector lies before depth * width, which is inside.
-                *column = unsafe { b.load(simd, k * width + v * S::LANES) };
-            }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: r < R and k < depth, so this is before (R - 1) * stride + depth, which is inside.
-                let x = simd.splat(unsafe { *a.wrapping_add(r * stride + k) });
-                for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = simd.mul_add(x, column, *sum);
+        let mut k = 0;
+        for _ in 0..runs {
+            for i in 0..len {
+                if R <= FEW {
+                    // Such a panel is read once: nothing is near yet.
+                    (0..V).for_each(|v| b.prefetch((k + AHEAD) * width + v * S::LANES));
+                } else {
+                    ahead.prefetch(k * width + turn * S::LANES);
                 }
+                let mut columns = [simd.splat(0.0); V];
+                for (v, column) in columns.iter_mut().enumerate() {
+                    // SAFETY: k < depth and v < V, so a whole vector lies before depth * width, which is inside.
+                    *column = unsafe { b.load(simd, k * width + v * S::LANES) };
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    // SAFETY: r < R and i < len, so this is before the end of the row's run, which is inside.
+                    let x = simd.splat(unsafe { *a.wrapping_add(r * stride + i) });
+                    for (sum, column) in sums.iter_mut().zip(columns) {
+                        *sum = simd.mul_add(x, column, *sum);
+                    }
+                }
+                k += 1;
             }
+            a = a.wrapping_add(pitch);
         }
         let (min, max) = (simd.splat(self.min), simd.splat(self.max));
         for (r, sums) in sums.into_iter().enumerate() {
