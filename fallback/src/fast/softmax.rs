@@ -5,7 +5,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
     eval::{EvalCtx, KernelError},
-    simd::{Level, Simd, Vectorised, functions},
+    simd::{Level, Simd, Vectorised, Wide, functions},
 };
 
 pub(super) const ROWS: &[Row] = &[Row { op: BuiltinOperator::Softmax, prepare }];
@@ -53,9 +53,18 @@ fn row<S: Simd>(simd: S, beta: f32, x: &[f32], y: &mut [f32]) {
         largest = simd.max(simd.load(x), largest);
     }
     let largest = x[whole..].iter().fold(simd.largest(largest), |max, &x| if max < x { x } else { max });
-    let (offset, beta) = (simd.splat(largest), simd.splat(beta));
     let mut sums = simd.splat(0.0);
-    for (x, y) in x[..whole].chunks_exact(S::LANES).zip(y[..whole].chunks_exact_mut(S::LANES)) {
+    let (wide, blocks) = (Wide(simd), x.len() / Wide::<S>::LANES * Wide::<S>::LANES);
+    let (offset, factor) = (wide.splat(largest), wide.splat(beta));
+    for (x, y) in x[..blocks].chunks_exact(Wide::<S>::LANES).zip(y[..blocks].chunks_exact_mut(Wide::<S>::LANES)) {
+        let powers = functions::exp(wide, wide.mul(wide.sub(wide.load(x), offset), factor));
+        for power in powers {
+            sums = simd.add(sums, power);
+        }
+        wide.store(y, powers);
+    }
+    let (offset, beta) = (simd.splat(largest), simd.splat(beta));
+    for (x, y) in x[blocks..whole].chunks_exact(S::LANES).zip(y[blocks..whole].chunks_exact_mut(S::LANES)) {
         let power = functions::exp(simd, simd.mul(simd.sub(simd.load(x), offset), beta));
         sums = simd.add(sums, power);
         simd.store(y, power);
@@ -64,10 +73,13 @@ fn row<S: Simd>(simd: S, beta: f32, x: &[f32], y: &mut [f32]) {
     simd.store_part(&mut y[whole..], power);
     let sum = y[whole..].iter().fold(simd.sum(sums), |sum, y| sum + y);
     let factor = simd.splat(1.0 / sum);
-    for y in y.chunks_mut(S::LANES) {
-        let scaled = simd.mul(simd.load_part(y), factor);
-        simd.store_part(y, scaled);
+    let (y, rest) = y.split_at_mut(whole);
+    for y in y.chunks_exact_mut(S::LANES) {
+        let scaled = simd.mul(simd.load(y), factor);
+        simd.store(y, scaled);
     }
+    let scaled = simd.mul(simd.load_part(rest), factor);
+    simd.store_part(rest, scaled);
 }
 
 impl FastKernel for Softmax {

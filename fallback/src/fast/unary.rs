@@ -6,7 +6,7 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Op};
 use super::{FastKernel, Prepare, Ran, Row, Scratch};
 use crate::{
     eval::{EvalCtx, KernelError},
-    simd::{Lanewise, Level, Simd, Vectorised, functions},
+    simd::{Lanewise, Level, Simd, Vectorised, Wide, functions},
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -125,6 +125,13 @@ impl<L: Lanewise> Vectorised for Map<'_, '_, L> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self(f, input, out) = self;
+        let (wide, whole) = (Wide(simd), input.len() / Wide::<S>::LANES * Wide::<S>::LANES);
+        let (input, rest) = input.split_at(whole);
+        let (out, behind) = out.split_at_mut(whole);
+        for (x, y) in input.chunks_exact(Wide::<S>::LANES).zip(out.chunks_exact_mut(Wide::<S>::LANES)) {
+            wide.store(y, f.apply(wide, wide.load(x)));
+        }
+        let (input, out) = (rest, behind);
         let (mut xs, mut ys) = (input.chunks_exact(S::LANES), out.chunks_exact_mut(S::LANES));
         for (x, y) in xs.by_ref().zip(ys.by_ref()) {
             simd.store(y, f.apply(simd, simd.load(x)));

@@ -18,6 +18,7 @@ pub(crate) mod int8;
 mod lines;
 mod portable;
 mod tile;
+mod wide;
 
 use std::sync::OnceLock;
 
@@ -28,6 +29,7 @@ pub(crate) use depthwise::DepthwiseRow;
 pub(crate) use functions::Lanewise;
 pub(crate) use lines::{Line, Lines};
 pub(crate) use tile::{Columns, Panel, Product, Rows, Runs, panel_vectors};
+pub(crate) use wide::Wide;
 
 /// Vectors of `LANES` floats.
 pub(crate) trait Simd: Copy + Send + Sync {

@@ -40,19 +40,32 @@ impl Vectorised for Probe<'_> {
     }
 }
 
+/// As [`Probe`], with several vectors as one.
+struct WideProbe<'a>(Probe<'a>);
+
+impl Vectorised for WideProbe<'_> {
+    type Output = Vec<Vec<f32>>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Vec<Vec<f32>> {
+        self.0.run(Wide(simd))
+    }
+}
+
 #[test]
 fn all_levels_compute_the_same() {
-    let a: Vec<f32> = (0..37).map(|i| (i as f32 - 17.0) * 0.75 + 0.125).collect();
-    let b: Vec<f32> = (0..37).map(|i| 9.0 - i as f32 * 0.5 - 0.1).collect();
+    let a: Vec<f32> = (0..70).map(|i| (i as f32 - 17.0) * 0.75 + 0.125).collect();
+    let b: Vec<f32> = (0..70).map(|i| 9.0 - i as f32 * 0.5 - 0.1).collect();
     let expected = Level::all()[0].run(Probe(&a, &b));
     assert_eq!(expected[9][..4], [-13.0, -12.0, -11.0, -10.0]);
     assert_eq!(expected[10][20], 4.0);
     for level in Level::all() {
-        let found = level.run(Probe(&a, &b));
-        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            // A fused product is rounded once.
-            let close = found.iter().zip(expected).all(|(f, e)| (f - e).abs() <= e.abs() * 1e-6);
-            assert!(close && found.len() == expected.len(), "operation {i}: {found:?} {expected:?}");
+        for found in [level.run(Probe(&a, &b)), level.run(WideProbe(Probe(&a, &b)))] {
+            for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                // A fused product is rounded once.
+                let close = found.iter().zip(expected).all(|(f, e)| (f - e).abs() <= e.abs() * 1e-6);
+                assert!(close && found.len() == expected.len(), "operation {i}: {found:?} {expected:?}");
+            }
         }
     }
 }
