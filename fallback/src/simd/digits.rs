@@ -142,9 +142,12 @@ mod vnni {
     pub(super) unsafe fn cut(row: &[f32], planes: &mut [u8]) -> Option<f32> {
         let part = |at: usize| {
             let rest = row.len() - at;
-            let mask = if rest >= 16 { !0 } else { (1u16 << rest) - 1 };
+            if rest >= 16 {
+                // SAFETY: a whole vector is there.
+                return unsafe { _mm512_loadu_ps(row.as_ptr().add(at)) };
+            }
             // SAFETY: the mask leaves out what is not there.
-            unsafe { _mm512_maskz_loadu_ps(mask, row.as_ptr().add(at)) }
+            unsafe { _mm512_maskz_loadu_ps((1u16 << rest) - 1, row.as_ptr().add(at)) }
         };
         // Of floats without a sign the larger one has the larger bits; those of infinity and NaN are larger still.
         let mut bits = _mm512_setzero_si512();
