@@ -38,13 +38,8 @@ fn import_host(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
     let texel = linear_index(id, groups, 64u);
     if (texel >= params.texels) { return; }
 //% if single
-    // A pixel is a texel.
-    let base = texel * {{ single }}u;
-    store_dst(texel, Texel(
-//% for c in range(4)
-        {{ "host_element(base + " ~ c ~ "u)" if c < single else "0" }},
-//% endfor
-    ));
+    let base = texel * 3u;
+    store_dst(texel, Texel(host_element(base), host_element(base + 1u), host_element(base + 2u), Scalar()));
 //% else
     let row = texel / params.width;
     let column = texel - row * params.width;

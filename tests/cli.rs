@@ -326,14 +326,15 @@ fn a_perturbed_result_makes_verify_fail_and_is_named() -> TestResult {
         return Ok(());
     }
     let (scratch, model) = (Scratch::new()?, digits("digits_f32.tflite"));
-    for (node, op) in [(0, "CONV_2D"), (3, "CONV_2D"), (5, "DEPTHWISE_CONV_2D"), (11, "FULLY_CONNECTED")] {
+    let head = "node 9 MEAN + node 10 FULLY_CONNECTED + node 11 FULLY_CONNECTED";
+    for (node, named) in [(0, "node 0 CONV_2D"), (3, "node 3 CONV_2D"), (5, "node 5 DEPTHWISE_CONV_2D"), (11, head)] {
         for precision in ["f32", "f16"] {
             let (folder, perturbed) = (scratch.file(&format!("{node}{precision}")), node.to_string());
             let words = ["verify", &model, "--perturb", &perturbed, "--failures", &folder, "--precision", precision];
             let found = run(&words)?;
             assert_eq!(found.code, Some(1), "{found:?}");
             let line = found.stderr.strip_prefix("error: ").unwrap_or_default();
-            let expected = format!("{model}: node {node} {op}");
+            let expected = format!("{model}: {named}");
             assert!(line.starts_with(&expected) && line.lines().count() == 1, "{expected}, found {line}");
             let left = std::path::Path::new(&folder).join("digits_f32");
             let read = |name: &str| npy::read(&left.join(name), Some(DType::Float32));

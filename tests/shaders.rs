@@ -20,13 +20,23 @@ fn transfer_kernels_validate() -> Result<(), Box<dyn std::error::Error>> {
                     let row = kernels::row(name).ok_or("no such kernel")?;
                     let storage =
                         if name == "import_host" { vec![Storage::Raw, storage] } else { vec![storage, Storage::Raw] };
-                    let values = vec![("device", VariantValue::Text(device)), ("host", VariantValue::Text(host))];
-                    let text = kernels::render(row, &Variant { storage, values, epilogue: vec![] }, dialect)?;
-                    let module = naga::front::wgsl::parse_str(&text)
-                        .map_err(|e| format!("{name} {host}: {}", e.emit_to_string(&text)))?;
-                    naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all())
+                    for single in [0, 1] {
+                        let values = vec![
+                            ("device", VariantValue::Text(device)),
+                            ("host", VariantValue::Text(host)),
+                            ("single", VariantValue::Int(single)),
+                        ];
+                        let storage = storage.clone();
+                        let text = kernels::render(row, &Variant { storage, values, epilogue: vec![] }, dialect)?;
+                        let module = naga::front::wgsl::parse_str(&text)
+                            .map_err(|e| format!("{name} {host}: {}", e.emit_to_string(&text)))?;
+                        naga::valid::Validator::new(
+                            naga::valid::ValidationFlags::all(),
+                            naga::valid::Capabilities::all(),
+                        )
                         .validate(&module)
                         .map_err(|e| format!("{name} {host}: {}\n{text}", e.emit_to_string(&text)))?;
+                    }
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use tflite_wgpu_model::{DType, TensorId};
 
-use super::{LowerCtx, LowerError, tile};
+use super::{LowerCtx, LowerError};
 use crate::{
     kernels::{KernelRow, ParamType::U32, input, output},
     reason::Reason,
@@ -39,6 +39,9 @@ pub const KERNELS: &[KernelRow] = &[
 
 const WORKGROUP: usize = 64;
 
+/// Pixels of three channels from which a picture has a kernel of its own: a pixel is a texel, which saves a division.
+const PICTURE: usize = 128 * 128;
+
 /// Name of a host type in `transfer.wgsl`; `None` for types that do not cross the border.
 pub fn host_name(dtype: DType) -> Option<&'static str> {
     Some(match dtype {
@@ -68,7 +71,7 @@ fn names(ctx: &LowerCtx<'_>, id: TensorId) -> Result<(&'static str, &'static str
 pub fn import(ctx: &mut LowerCtx<'_>, raw: TensorId, id: TensorId) -> Result<(), LowerError> {
     let (host, device) = names(ctx, id)?;
     let texels = ctx.region.tensor(id).texels();
-    let single = if texels.width == 1 { texels.channels } else { 0 };
+    let single = texels.channels == 3 && texels.rows >= PICTURE;
     ctx.step_for("import_host", &[])
         .tensor("src", raw)
         .tensor("dst", id)
@@ -77,7 +80,7 @@ pub fn import(ctx: &mut LowerCtx<'_>, raw: TensorId, id: TensorId) -> Result<(),
         .param("channels", texels.channels)
         .text("host", host)
         .text("device", device)
-        .value("single", tile::to_i64(single))
+        .value("single", i64::from(single))
         .linear(texels.count(), WORKGROUP)
         .finish(ctx)
 }
