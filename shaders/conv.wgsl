@@ -1,7 +1,7 @@
 // {{ kernel }}: dst[b][y][x][n] = epilogue(bias[n] + sum over ky, kx, k of src[b][iy][ix][k] * weights[ky][kx][k][n]),
 //   iy = y * stride_h + ky * dilation_h - pad_top, ix likewise; outside the input src is 0.
 //
-// src, dst: NHWC texels; weights: [width / group][ky][kx][depth][group] blocks of 4 inputs by 4 outputs; bias: f32 texels.
+// src, dst: NHWC texels, dst's pixels `pitch` texels apart and from `offset` on; weights: [width / group][ky][kx][depth][group] blocks of 4 inputs by 4 outputs; bias: f32 texels.
 // conv_strip: {{ pixels | default("p") }} neighbouring pixels of a row; their input columns are loaded once per filter row. Filter width and
 //   stride are fixed in the text, columns are not dilated.
 // conv_general: any {{ pixels | default("p") }} pixels, any filter; `group_width` output texels share `depth` input texels.
@@ -34,6 +34,8 @@ fn {{ kernel }}(
     let src_width = params.src_width;
     let depth = params.depth;
     let width = params.width;
+    let pitch = params.pitch;
+    let offset = params.offset;
     let dilation_h = i32(params.dilation_h);
 {{ place(lanes, wx, wz, texels) }}
 //% if kernel == "conv_strip"
@@ -83,7 +85,7 @@ fn {{ kernel }}(
     let out = row * out_w + x;
 //% for p in range(pixels)
 //% for q in range(texels)
-    if (x + {{ p }}u < out_w && n + {{ q }}u < width && row < params.rows) { emit((out + {{ p }}u) * width + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
+    if (x + {{ p }}u < out_w && n + {{ q }}u < width && row < params.rows) { emit((out + {{ p }}u) * width + n{{ q }}, (out + {{ p }}u) * pitch + offset + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
 //% endfor
 //% endfor
 //% else
@@ -158,7 +160,7 @@ fn {{ kernel }}(
 {{ settle(pixels, texels, broadcast) }}
 //% for p in range(pixels)
 //% for q in range(texels)
-    if (m + {{ p }}u < total && n + {{ q }}u < width) { emit((m + {{ p }}u) * width + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
+    if (m + {{ p }}u < total && n + {{ q }}u < width) { emit((m + {{ p }}u) * width + n{{ q }}, (m + {{ p }}u) * pitch + offset + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
 //% endfor
 //% endfor
 //% endif

@@ -1,7 +1,7 @@
 // {{ kernel }}: dst[m][n] = epilogue(bias[n] + sum over k of src[m][k] * weights[k][n]); gemm_gated has src[m][k] * gate[k].
 //
 // src: rows of `depth` texels; weights: [width / group][depth][group] blocks of 4 inputs by 4 outputs; bias: f32
-// texels; dst: rows of `width` texels. Tile: {{ pixels }} rows by {{ texels }} texels. Lanes of a workgroup lie over rows
+// texels; dst: rows of `width` texels, `pitch` apart and from `offset` on. Tile: {{ pixels }} rows by {{ texels }} texels. Lanes of a workgroup lie over rows
 // (`lanes` = pixels) or over output texels (channels); blocks are transposed where quads exchange them. Twins: CONV_2D 1 x 1, FULLY_CONNECTED.
 //% set hoisted = true
 //% include "prelude.wgsl"
@@ -18,6 +18,8 @@ fn {{ kernel }}(
     let rows = params.rows;
     let depth = params.depth;
     let width = params.width;
+    let pitch = params.pitch;
+    let offset = params.offset;
 {{ place(lanes, wx, wz, texels) }}
     let m = tile * {{ pixels }}u;
 //% if not broadcast
@@ -47,7 +49,7 @@ fn {{ kernel }}(
 {{ settle(pixels, texels, broadcast) }}
 //% for p in range(pixels)
 //% for q in range(texels)
-    if (m + {{ p }}u < rows && n + {{ q }}u < width) { emit((m + {{ p }}u) * width + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
+    if (m + {{ p }}u < rows && n + {{ q }}u < width) { emit((m + {{ p }}u) * width + n{{ q }}, (m + {{ p }}u) * pitch + offset + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
 //% endfor
 //% endfor
 }

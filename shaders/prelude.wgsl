@@ -8,7 +8,8 @@
 //   pair_NAME(p) -> Pair                                       two texels of such weights, with `broadcast`
 //   NAME[i]                                                    raw storage: words
 // `lanes(column)` is true where a lane is below `params.channels`.
-// `emit(texel, column, v)` stores to `dst` after the epilogue and zeroes lanes beyond `params.channels` unless they are
+// `emit(texel, column, v)` (`emit(texel, at, column, v)` in kernels with the parameter `pitch`: `at` is the texel's place in
+// `dst`, which may be a wider tensor) stores to `dst` after the epilogue and zeroes lanes beyond `params.channels` unless they are
 // zero anyway (`unmasked`); `v` and the epilogue are vec4<i32> where `dst` is stored so.
 //% set quad = broadcast is defined and broadcast == 4
 //% set shared = broadcast is defined and broadcast and not quad
@@ -168,15 +169,16 @@ fn lanes(column: u32) -> vec4<bool> {
 //% endif
 
 //% set result = "vec4<i32>" if int_result else "vec4<f32>"
-fn emit(texel: u32, column: u32, value: {{ result }}) {
+//% set at = "at" if has_pitch else "texel"
+fn emit(texel: u32, {{ "at: u32, " if has_pitch }}column: u32, value: {{ result }}) {
     var v = value;
 //% for expression in epilogue
     v = {{ expression }};
 //% endfor
 //% if unmasked is undefined
-    store_dst(texel, select({{ result }}(), v, lanes(column)));
+    store_dst({{ at }}, select({{ result }}(), v, lanes(column)));
 //% else
-    store_dst(texel, v);
+    store_dst({{ at }}, v);
 //% endif
 }
 //% endif

@@ -136,7 +136,7 @@ fn {{ kernel }}(
     {
         let m = top + lz + {{ p * wz }}u;
 //% for q in range(texels)
-        if (m < total && n{{ q }} < width) { emit(m * width + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
+        if (m < total && n{{ q }} < width) { emit(m * width + n{{ q }}, m * params.pitch + params.offset + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
 //% endfor
     }
 //% endfor

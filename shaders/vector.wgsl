@@ -102,7 +102,7 @@ fn {{ kernel }}(
 //% endif
     if (part == 0u && column < width) {
 //% if kernel == "gemm_vector"
-        emit(n, n, acc + load_bias(n));
+        emit(n, params.offset + n, n, acc + load_bias(n));
 //% else
         emit(group.z * params.dst_step + n, n, acc);
 //% endif

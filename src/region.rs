@@ -325,6 +325,17 @@ pub struct Region {
     pub outputs: Vec<TensorId>,
     /// Custom operators of the user's own.
     pub customs: CustomOperators,
+    /// Tensors that are written into another's memory and read nowhere else: columns of it.
+    pub slices: HashMap<TensorId, Slice>,
+}
+
+/// Columns of a tensor in which another one is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The tensor that has them.
+    pub of: TensorId,
+    /// Texels of a row in front of them.
+    pub offset: usize,
 }
 
 impl Region {

@@ -140,6 +140,7 @@ pub(super) fn template(row: &KernelRow, variant: &Variant, dialect: Dialect) -> 
         params_index => row.bindings.len(),
         epilogue => epilogue,
         has_epilogue => row.epilogue,
+        has_pitch => row.params.iter().any(|(name, _)| *name == "pitch"),
         has_channels => row.params.iter().any(|(name, _)| *name == "channels"),
         int_result => int_result(row, variant),
         f16_typed => dialect.f16 == F16Form::Typed,

@@ -104,11 +104,14 @@ fn join(ctx: &mut LowerCtx<'_>, node: &RegionNode, dst: TensorId) -> Result<(), 
         if ctx.dims(src).contains(&0) {
             continue;
         }
+        let written = ctx.region.slices.get(&src).is_some_and(|slice| slice.of == dst);
         let length = match node.op {
             Op::Pack(_) => 1,
             _ => ctx.dims(src).get(axis).copied().unwrap_or(1),
         };
-        if axis + 1 == dims.len() {
+        if written {
+            // By the step that computes it.
+        } else if axis + 1 == dims.len() {
             columns(ctx, node, (src, dst), (start, start + length))?;
         } else {
             let inner = Texels::of(dims.get(axis + 1..).unwrap_or_default()).count();

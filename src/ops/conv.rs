@@ -23,7 +23,7 @@ pub const ROWS: &[OpRow] = &[OpRow::new(BuiltinOperator::Conv2d, support, lower)
     .takes("weights FLOAT32, FLOAT16, INT8, UINT8, INT4 with scales; activations FLOAT32")
     .ranks("4")];
 
-const PARAMS: &[(&str, ParamType)] = &window::param_table::<20>(&[
+const PARAMS: &[(&str, ParamType)] = &window::param_table::<22>(&[
     "dilation_h",
     "dilation_w",
     "src_width",
@@ -34,6 +34,8 @@ const PARAMS: &[(&str, ParamType)] = &window::param_table::<20>(&[
     "rows",
     "strips",
     "channels",
+    "pitch",
+    "offset",
 ]);
 
 const GROUPED_PARAMS: &[(&str, ParamType)] = &window::param_table::<18>(&[
@@ -182,7 +184,7 @@ pub(super) fn lower_geometry(
         .tensor("src", src)
         .operand("weights", operand)
         .operand("bias", bias)
-        .tensor("dst", dst)
+        .columns_of(ctx, dst)
         .param("depth", product.depth)
         .param("group_width", geometry.group_channels.div_ceil(4))
         .param("group", group)

@@ -49,7 +49,15 @@ const fn product_kernel(name: &'static str, file: &'static str) -> KernelRow {
         name,
         file,
         bindings: BINDINGS,
-        params: &[("rows", U32), ("depth", U32), ("width", U32), ("group", U32), ("channels", U32)],
+        params: &[
+            ("rows", U32),
+            ("depth", U32),
+            ("width", U32),
+            ("group", U32),
+            ("channels", U32),
+            ("pitch", U32),
+            ("offset", U32),
+        ],
         epilogue: true,
         twin: "FULLY_CONNECTED",
     }
@@ -164,7 +172,7 @@ pub(super) fn lower_product(
         .tensor("src", src)
         .operand("weights", operand)
         .operand("bias", bias)
-        .tensor("dst", dst)
+        .columns_of(ctx, dst)
         .param("rows", rows)
         .param("depth", product.depth)
         .param("width", width)

@@ -10,7 +10,7 @@ use crate::{
     kernels::{self, KernelRow, ParamType},
     plan::step::{EpilogueStep, Operand, Packing, Step, Variant, VariantValue, WeightData, Weights, WeightsId},
     reason::Reason,
-    region::{Binary, Fused, Region, RegionNode, RegionTensor, Spread, Storage, Unary},
+    region::{Binary, Fused, Region, RegionNode, RegionTensor, Slice, Spread, Storage, Unary},
     tuning::{Choice, ProductShape, Tuning},
 };
 
@@ -212,6 +212,13 @@ impl StepBuilder {
     pub fn tensor(mut self, name: &'static str, id: TensorId) -> Self {
         self.bindings.push((name, Operand::Tensor(id)));
         self
+    }
+
+    /// Binds the result of a kernel that can write it into columns of another tensor.
+    pub(super) fn columns_of(self, ctx: &LowerCtx<'_>, id: TensorId) -> Self {
+        let slice = ctx.region.slices.get(&id).copied().unwrap_or(Slice { of: id, offset: 0 });
+        let pitch = ctx.region.tensor(slice.of).texels().width;
+        self.tensor("dst", slice.of).param("pitch", pitch).param("offset", slice.offset)
     }
 
     /// Binds an operand.

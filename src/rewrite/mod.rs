@@ -2,6 +2,7 @@
 //! own nodes, so a wrong rewrite can never validate itself.
 
 mod activation;
+mod concat;
 mod dilate;
 mod fuse;
 mod gate;
@@ -31,6 +32,7 @@ pub const RULES: &[Rule] = &[
     ("merge_hard_sigmoid", squeeze::hard_sigmoid),
     ("merge_squeeze", squeeze::rewrite),
     ("merge_gate", gate::rewrite),
+    ("merge_concat", concat::rewrite),
 ];
 
 /// Applies all rules once.
