@@ -6,7 +6,7 @@ use tflite_wgpu_model::{BuiltinOperator, Conv2DOptions, DType, Op};
 
 use super::{
     FastKernel, Prepare, Ran, Row, Scratch,
-    matrix::Packed,
+    matrix::{Packed, TILE_ROWS},
     padded::Padded,
     patches::{Patches, Taps},
     workspace::{Workspace, is_modest},
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     eval::{EvalCtx, KernelError},
     kernels::support::{Clamp, Window, float_clamp},
-    simd::{Level, Rows},
+    simd::{Level, Rows, Strip},
     threads::{PRODUCTS, Threads},
 };
 
@@ -86,7 +86,7 @@ impl Conv {
         let o = &self.options;
         let y = Window::new(height, taps_y, o.stride_h, o.dilation_hfactor, o.padding)?;
         let x = Window::new(width, taps_x, o.stride_w, o.dilation_wfactor, o.padding)?;
-        let few = |packed: &&Packed| packed.meets_runs() && packed.depth() * packed.columns() <= FEW_WEIGHTS;
+        let few = |packed: &&Packed| packed.meets_floats() && packed.depth() * packed.columns() <= FEW_WEIGHTS;
         let alone = self.groups.first().filter(|_| self.groups.len() == 1 && channels == depth);
         let suits = alone.filter(few).is_some() && x.output >= LONG_ROW && taps_y * taps_x > 1;
         let padded = if suits { Padded::new(&y, &x, channels) } else { None };
@@ -216,6 +216,11 @@ impl Conv {
         if let ([packed], 1) = (self.groups.as_slice(), cells) {
             return one_row(threads, packed, input, clamp, out);
         }
+        if let ([packed], true) = (self.groups.as_slice(), threads.count() > 1)
+            && outweighs(packed, cells)
+        {
+            return by_columns(threads, packed, input, clamp, out);
+        }
         let split = threads.split(cells, 1, work);
         threads.each(split, out, columns, |first, out| {
             for (group, packed) in self.groups.iter().enumerate() {
@@ -225,6 +230,32 @@ impl Conv {
             }
         });
     }
+}
+
+/// Whether it costs less that each of several threads reads some of the weights and all of `rows` rows than the other
+/// way round. Rows that another thread has written come from its core's cache, which takes about twice as long.
+fn outweighs(packed: &Packed, rows: usize) -> bool {
+    let (depth, columns, half) = (packed.depth(), packed.columns(), rows.div_ceil(2));
+    let weights = packed.floats_read();
+    packed.meets_floats() && packed.block_rows(half) >= half && weights / 2 >= rows.saturating_mul(depth + columns)
+}
+
+/// The product with a few rows, whose columns are shared by the threads: panel by panel, each with half of the rows at a
+/// time, so that threads may share one.
+fn by_columns(threads: Threads<'_>, packed: &Packed, input: &[f32], clamp: Clamp<f32>, out: &mut [f32]) {
+    let (depth, columns, step) = (packed.depth(), packed.columns(), packed.column_step());
+    let count = out.len() / columns;
+    let half = count.div_ceil(2).next_multiple_of(TILE_ROWS).min(count);
+    let mut strips = Strip::new(out, count, columns, columns).cut(half, step);
+    let split = threads.split(strips.len(), 1, half.saturating_mul(depth).saturating_mul(step) / PRODUCTS);
+    let halves = count.div_ceil(half.max(1));
+    threads.each(split.one_by_one(), &mut strips, 1, |first, strips| {
+        for (i, strip) in (first..).zip(strips) {
+            let (row, column) = (i % halves * half, i / halves * step);
+            let rows = Rows { data: &input[row * depth..], stride: depth, count: strip.rows(), runs: None };
+            packed.multiply_strip(rows, clamp, column, strip.reborrow());
+        }
+    });
 }
 
 /// The product with a single row, whose columns are shared by the threads.
@@ -267,8 +298,8 @@ mod tests {
 
     #[test]
     fn filters_of_one_tap() -> Result<(), Box<dyn std::error::Error>> {
-        for columns in [1, 3, 8, 15, 16, 17, 24, 33, 48, 64, 65, 100, 130] {
-            for (batch, size, depth) in [(1, 1, 19), (2, 3, 5), (1, 5, 40)] {
+        for columns in [1, 3, 8, 15, 16, 17, 24, 33, 48, 64, 65, 100, 130, 333] {
+            for (batch, size, depth) in [(1, 1, 19), (2, 3, 5), (1, 5, 40), (1, 4, 300)] {
                 let case = ([batch, size, size, depth], [columns, 1, 1, depth], 1, 1, Padding::Valid, A::Relu6);
                 run(&case, columns % 2 == 0).map_err(|error| format!("{case:?}: {error}"))?;
             }

@@ -6,7 +6,7 @@ use half::f16;
 
 use crate::{
     kernels::support::Clamp,
-    simd::{Columns, Level, Lines, Panel, Product, Rows, Simd, Vectorised, panel_vectors},
+    simd::{Columns, Level, Lines, Panel, Product, Rows, Simd, Strip, Vectorised, panel_vectors},
 };
 
 use super::{
@@ -21,7 +21,7 @@ const FEW_ROWS: usize = 12;
 /// The most rows of a block, but for half as many again, are a multiple of this.
 const ROW_STEP: usize = 24;
 /// Rows of a block that is not the last are a multiple of this, so that the inner loop's tiles divide it.
-const TILE_ROWS: usize = 6;
+pub(super) const TILE_ROWS: usize = 6;
 
 /// How the columns of a matrix lie: in panels of a few vectors side by side.
 #[derive(Clone, Copy)]
@@ -187,9 +187,19 @@ impl Packed {
         weights + of(&self.starts)
     }
 
-    /// Whether it meets rows whose elements lie in runs.
-    pub(crate) fn meets_runs(&self) -> bool {
+    /// Whether rows meet it as they are, and not as digits.
+    pub(crate) fn meets_floats(&self) -> bool {
         !matches!(self.weights, Weights::Quads(_))
+    }
+
+    /// Floats that take as much memory as the weights.
+    pub(crate) fn floats_read(&self) -> usize {
+        let bytes = match &self.weights {
+            Weights::Floats(_) => 4,
+            Weights::Halves(_) => 2,
+            Weights::Bytes { .. } | Weights::Quads(_) => 1,
+        };
+        self.layout.depth.saturating_mul(self.layout.columns) / 4 * bytes
     }
 
     /// Number of rows.
@@ -215,6 +225,11 @@ impl Packed {
     /// As [`Matrix::multiply`].
     pub(crate) fn multiply(&self, rows: Rows<'_>, clamp: Clamp<f32>, out: &mut [f32], stride: usize) {
         self.matrix().multiply(rows, clamp, out, stride);
+    }
+
+    /// As [`Matrix::multiply_strip`].
+    pub(crate) fn multiply_strip(&self, rows: Rows<'_>, clamp: Clamp<f32>, column: usize, out: Strip<'_>) {
+        self.matrix().multiply_strip(rows, clamp, column, out);
     }
 
     /// As [`Matrix::multiply_columns`].
@@ -297,8 +312,7 @@ impl<'a> Matrix<'a> {
         (first, count): (usize, usize),
         (out, stride): (&mut [f32], usize),
     ) {
-        let Layout { level, depth, .. } = self.layout;
-        let (padded, step) = (self.layout.padded(), self.layout.column_step());
+        let (depth, step) = (self.layout.depth, self.layout.column_step());
         if let Panels::Quads(quads) = self.columns {
             let span = Span { first, end: first + count, step };
             // Infinity and NaN are for floats.
@@ -309,30 +323,38 @@ impl<'a> Matrix<'a> {
             return quads.multiply(rows, (depth, self.starts), span, clamp, (out, stride), one);
         }
         for column in (first..first + count).step_by(step) {
-            let width = step.min(padded - column);
-            let range = column * depth..(column + width) * depth;
-            let panel = self.panel(column, width, first + count);
-            let out = (&mut out[column - first..], stride);
-            match self.columns {
-                Panels::Floats(floats) => {
-                    let next = floats.get(range.end..).unwrap_or_default();
-                    let panel = Panel { next, ..panel.of(&floats[range]) };
-                    self.multiply_panel(rows, panel, clamp, out);
-                }
-                Panels::Halves(halves) if rows.count <= FEW_ROWS => {
-                    self.multiply_panel(rows, panel.of(&halves[range]), clamp, out);
-                }
-                Panels::Halves(halves) => with_panel(range.len(), |floats| {
-                    level.run(WidenHalves { halves: &halves[range], floats });
-                    self.multiply_panel(rows, panel.of(&*floats), clamp, out);
-                }),
-                Panels::Bytes(bytes, scales) => with_panel(range.len(), |floats| {
-                    let (bytes, scales) = (&bytes[range], &scales[column..column + width]);
-                    level.run(Widen { bytes, scales, floats });
-                    self.multiply_panel(rows, panel.of(&*floats), clamp, out);
-                }),
-                Panels::Quads(_) => {}
+            let columns = step.min(first + count - column);
+            let out = Strip::new(&mut out[column - first..], rows.count, stride, columns);
+            self.multiply_strip(rows, clamp, column, out);
+        }
+    }
+
+    /// As [`Matrix::multiply`] for the columns of a panel, or those of its first that `out` has; the panel's first one is
+    /// `column`. Nothing where rows meet the matrix as digits ([`Packed::meets_floats`]).
+    pub(crate) fn multiply_strip(&self, rows: Rows<'_>, clamp: Clamp<f32>, column: usize, out: Strip<'_>) {
+        let Layout { level, depth, .. } = self.layout;
+        let width = self.layout.column_step().min(self.layout.padded() - column);
+        let range = column * depth..(column + width) * depth;
+        let panel = self.panel(column, width);
+        match self.columns {
+            Panels::Floats(floats) => {
+                let next = floats.get(range.end..).unwrap_or_default();
+                let panel = Panel { next, ..panel.of(&floats[range]) };
+                self.multiply_panel(rows, panel, clamp, out);
             }
+            Panels::Halves(halves) if rows.count <= FEW_ROWS => {
+                self.multiply_panel(rows, panel.of(&halves[range]), clamp, out);
+            }
+            Panels::Halves(halves) => with_panel(range.len(), |floats| {
+                level.run(WidenHalves { halves: &halves[range], floats });
+                self.multiply_panel(rows, panel.of(&*floats), clamp, out);
+            }),
+            Panels::Bytes(bytes, scales) => with_panel(range.len(), |floats| {
+                let (bytes, scales) = (&bytes[range], &scales[column..column + width]);
+                level.run(Widen { bytes, scales, floats });
+                self.multiply_panel(rows, panel.of(&*floats), clamp, out);
+            }),
+            Panels::Quads(_) => {}
         }
     }
 
@@ -340,37 +362,24 @@ impl<'a> Matrix<'a> {
     fn widened(&self, quads: &Quads, rows: Rows<'_>, clamp: Clamp<f32>, span: Span, out: &mut [f32]) {
         for column in (span.first..span.end).step_by(span.step) {
             let width = span.step.min(self.layout.padded() - column);
-            let panel = self.panel(column, width, span.end);
+            let panel = self.panel(column, width);
             with_panel(width * self.layout.depth, |floats| {
                 quads.widen(column, width, floats);
-                let out = &mut out[column - span.first..][..panel.columns];
-                self.multiply_panel(rows, panel.of(&*floats), clamp, (out, panel.columns));
+                let columns = width.min(span.end - column);
+                let out = Strip::new(&mut out[column - span.first..], 1, columns, columns);
+                self.multiply_panel(rows, panel.of(&*floats), clamp, out);
             });
         }
     }
 
-    /// The panel of the columns `first..first + width`, of which those before `end` are stored.
-    fn panel(&self, first: usize, width: usize, end: usize) -> Panel<'a, ()> {
+    /// The panel of the columns `first..first + width`.
+    fn panel(&self, first: usize, width: usize) -> Panel<'a, ()> {
         let start = &self.starts[first..][..width];
-        Panel {
-            weights: (),
-            next: (),
-            start,
-            vectors: width / self.layout.level.lanes(),
-            columns: width.min(end - first),
-        }
+        Panel { weights: (), next: (), start, vectors: width / self.layout.level.lanes() }
     }
 
-    fn multiply_panel<W: Columns>(
-        &self,
-        rows: Rows<'_>,
-        panel: Panel<'_, W>,
-        clamp: Clamp<f32>,
-        (out, out_stride): (&mut [f32], usize),
-    ) {
-        let product =
-            Product { rows, depth: self.layout.depth, panel, min: clamp.min, max: clamp.max, out, out_stride };
-        product.run(self.layout.level);
+    fn multiply_panel<W: Columns>(&self, rows: Rows<'_>, panel: Panel<'_, W>, clamp: Clamp<f32>, out: Strip<'_>) {
+        Product { rows, depth: self.layout.depth, panel, min: clamp.min, max: clamp.max, out }.run(self.layout.level);
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod functions;
 pub(crate) mod int8;
 mod lines;
 mod portable;
+mod strip;
 mod tile;
 mod wide;
 
@@ -28,6 +29,7 @@ pub(crate) use arena::{Arena, Store};
 pub(crate) use depthwise::DepthwiseRow;
 pub(crate) use functions::Lanewise;
 pub(crate) use lines::{Line, Lines};
+pub(crate) use strip::Strip;
 pub(crate) use tile::{Columns, Panel, Product, Rows, Runs, panel_vectors};
 pub(crate) use wide::Wide;
 

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::{Level, Simd, Vectorised};
+use super::{Level, Simd, Strip, Vectorised};
 
 /// Rows of floats, each `stride` after the one before.
 #[derive(Clone, Copy)]
@@ -101,26 +101,24 @@ pub(crate) struct Panel<'a, W> {
     pub(crate) start: &'a [f32],
     /// Vectors side by side.
     pub(crate) vectors: usize,
-    /// Columns that are stored, at most `vectors` vectors.
-    pub(crate) columns: usize,
 }
 
 impl<'a> Panel<'a, ()> {
     /// The panel with these weights.
     pub(crate) fn of<T>(self, weights: &[T]) -> Panel<'a, &[T]> {
-        Panel { weights, next: &[], start: self.start, vectors: self.vectors, columns: self.columns }
+        Panel { weights, next: &[], start: self.start, vectors: self.vectors }
     }
 }
 
-/// `out = clamp(start + rows * panel)`; rows of `out` are `out_stride` apart.
+/// `out = clamp(start + rows * panel)`.
 pub(crate) struct Product<'a, 'b, W> {
     pub(crate) rows: Rows<'a>,
     pub(crate) depth: usize,
     pub(crate) panel: Panel<'a, W>,
     pub(crate) min: f32,
     pub(crate) max: f32,
-    pub(crate) out: &'b mut [f32],
-    pub(crate) out_stride: usize,
+    /// As many rows, and the panel's columns.
+    pub(crate) out: Strip<'b>,
 }
 
 /// Most vectors of a panel at each level: as many as leave registers for enough rows.
@@ -197,7 +195,7 @@ impl<W: Columns> Product<'_, '_, W> {
         }
         let (min, max) = (simd.splat(self.min), simd.splat(self.max));
         for (r, sums) in sums.into_iter().enumerate() {
-            let out = &mut self.out[(row + r) * self.out_stride..][..self.panel.columns];
+            let out = self.out.row(row + r);
             for (part, sum) in out.chunks_mut(S::LANES).zip(sums) {
                 let v = simd.min(max, simd.max(min, sum));
                 if part.len() == S::LANES { simd.store(part, v) } else { simd.store_part(part, v) }

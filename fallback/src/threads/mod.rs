@@ -165,6 +165,13 @@ pub(crate) struct Split {
     steps: usize,
 }
 
+impl Split {
+    /// In parts of one row, where they are few and take long, so that threads can have equally many.
+    pub(crate) fn one_by_one(self) -> Self {
+        if self.helpers > 1 { Self { part: 1, ..self } } else { self }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
