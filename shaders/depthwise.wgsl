@@ -2,8 +2,8 @@
 //   iy = y * stride_h + ky * dilation_h - pad_top, ix likewise; outside the input src is 0.
 //
 // src, dst: NHWC texels; weights: [ky][kx][width] texels; bias: f32 texels. Lanes lie over texels, then strips.
-// depthwise_strip: multiplier 1, {{ pixels }} pixels of a row; filter width and stride are fixed in the text, columns
-//   are not dilated, and each input column is loaded once per filter row.
+// depthwise_strip: multiplier 1, {{ pixels }} pixels of a row; filter width and stride are fixed in the text, and each
+//   input column is loaded once per filter row. With `dilated` a strip's pixels lie as far apart as its taps (stride 1).
 // depthwise_general: multiplier 1, any filter. depthwise_scalar: any multiplier; input read element by element.
 // Twin: DEPTHWISE_CONV_2D.
 //% set hoisted = true
@@ -31,7 +31,15 @@ fn {{ kernel }}(@builtin(global_invocation_id) id: vec3<u32>) {
     let src_width = params.src_width;
     let strip = id.x / width;
     let n = id.x - strip * width;
+//% set apart = kernel == "depthwise_strip" and dilated
+//% if apart
+    let gap = params.dilation_w;
+    let turn = strip / gap;
+    let x = turn * gap * {{ pixels }}u + strip - turn * gap;
+//% else
     let x = strip * {{ pixels }}u;
+//% endif
+//% set step = " * gap" if apart else ""
     let y = id.y;
     if (x >= out_w || y >= out_h) { return; }
     let first_y = i32(y * params.stride_h) - i32(params.pad_top);
@@ -42,10 +50,11 @@ fn {{ kernel }}(@builtin(global_invocation_id) id: vec3<u32>) {
 //% if kernel == "depthwise_strip"
     let first_x = i32(x * {{ stride }}u) - i32(params.pad_left);
     let last_x = i32(in_w) - 1;
+//% set signed = " * i32(gap)" if apart else ""
 //% set count = (pixels - 1) * stride + kernel_w
 //% for c in range(count)
-    let x{{ c }} = u32(clamp(first_x + {{ c }}, 0, last_x)) * src_width;
-    let in{{ c }} = u32(first_x + {{ c }}) < in_w;
+    let x{{ c }} = u32(clamp(first_x + {{ c }}{{ signed }}, 0, last_x)) * src_width;
+    let in{{ c }} = u32(first_x + {{ c }}{{ signed }}) < in_w;
 //% endfor
     for (var ky = 0u; ky < kernel_h; ky++) {
         let iy = u32(first_y + i32(ky) * dilation_h);
@@ -89,6 +98,6 @@ fn {{ kernel }}(@builtin(global_invocation_id) id: vec3<u32>) {
 //% endif
     let out = ((id.z * out_h + y) * out_w + x) * width + n;
 //% for p in range(pixels)
-    if (x + {{ p }}u < out_w) { emit(out + {{ p }}u * width, n, acc{{ p }}); }
+    if (x + {{ p }}u{{ step }} < out_w) { emit(out + {{ p }}u{{ step }} * width, n, acc{{ p }}); }
 //% endfor
 }

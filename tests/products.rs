@@ -225,6 +225,10 @@ fn depthwise_convolutions() -> TestResult {
         case(Depthwise, [1, 70, 5, 6], 6, 3, 1),
         case(Depthwise, [1, 9, 65, 34], 34, 3, 2),
         dilated(2, case(Depthwise, [2, 9, 10, 9], 9, 3, 1)),
+        dilated(4, with(Tail::Relu6, case(Depthwise, [1, 33, 33, 12], 12, 3, 1))),
+        dilated(3, with(Tail::Residual, case(Depthwise, [1, 20, 61, 8], 8, 5, 1))),
+        dilated(12, case(Depthwise, [1, 9, 10, 9], 9, 3, 1)),
+        dilated(2, case(Depthwise, [1, 20, 20, 8], 8, 7, 1)),
         case(Depthwise, [1, 9, 10, 3], 6, 3, 1),
         case(Depthwise, [1, 9, 10, 1], 6, 3, 2),
     ])

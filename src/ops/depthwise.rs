@@ -125,9 +125,12 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     if let Some(pixels) = column_pixels(ctx.tuning, &geometry) {
         return lower_columns(ctx, node, &geometry, pixels, [operand, bias]);
     }
-    let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride) && x.dilation == 1;
+    // Pixels that are as far apart as the taps share their columns.
+    let neighbours = x.dilation == 1 || x.stride == 1;
+    let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride) && neighbours;
+    let turn = x.output.div_ceil(x.dilation);
     let (kernel, pixels) = match multiplier {
-        1 if strip => ("depthwise_strip", ctx.tuning.strip(x.output)),
+        1 if strip => ("depthwise_strip", ctx.tuning.strip(turn)),
         1 => ("depthwise_general", GENERAL_PIXELS),
         _ => ("depthwise_scalar", 1),
     };
@@ -140,12 +143,13 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         .param("width", out_channels.div_ceil(4))
         .param("multiplier", multiplier)
         .param("channels", out_channels);
-    let step = if kernel == "depthwise_strip" {
-        step.value("kernel_w", tile::to_i64(x.taps)).value("stride", tile::to_i64(x.stride))
+    let (step, columns) = if kernel == "depthwise_strip" {
+        let step = step.value("kernel_w", tile::to_i64(x.taps)).value("stride", tile::to_i64(x.stride));
+        (step.value("dilated", i64::from(x.dilation > 1)), turn.next_multiple_of(pixels) * x.dilation)
     } else {
-        step
+        (step, x.output)
     };
-    tile::cover_rows(step, WORKGROUP, pixels, [batch, y.output, x.output, out_channels])
+    tile::cover_rows(step, WORKGROUP, pixels, [batch, y.output, columns, out_channels])
         .clean()
         .fused(&node.fused)
         .macs(batch * y.output * x.output * out_channels * shape.taps)
