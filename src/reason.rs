@@ -59,6 +59,8 @@ pub enum Reason {
         /// Nodes of the partition.
         nodes: usize,
     },
+    /// QUANTIZE or DEQUANTIZE for the CPU's kernels, with nothing else in the partition.
+    Conversion,
     /// Control flow, variables, strings: the interpreter's.
     HostOwned,
     /// Its results are constants, which the CPU or the caller reads: nobody on the GPU has a use for them.
@@ -90,6 +92,7 @@ impl fmt::Display for Reason {
             }
             Self::SoftwareAdapter => f.write_str("the adapter is a software one, slower than the CPU's own kernels"),
             Self::SmallPartition { nodes } => write!(f, "partition of {nodes} nodes is left out by an option"),
+            Self::Conversion => f.write_str("only converts values for kernels of the CPU"),
             Self::Constant => f.write_str("a constant that only the CPU or the caller reads"),
             Self::HostOwned => f.write_str("runs in the interpreter (control flow, variables or strings)"),
             Self::Custom(message) => f.write_str(message),

@@ -1,6 +1,7 @@
 //! Which nodes of the file run on the GPU, as convex sets.
 
 mod border;
+mod conversions;
 pub mod cost;
 mod late;
 mod region;
@@ -62,6 +63,7 @@ pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions, max_bytes
         }
     }
     let mut sets = epochs(graph, facts, &kinds, &producer);
+    conversions::leave_out(graph, &mut kinds, &producer, &mut sets);
     drop_small(&mut sets, &mut kinds, options);
     let folded = claim_folded(graph, &kinds, &sets);
     let mut assignment = Assignment::default();
