@@ -1,5 +1,7 @@
 //! Which tensors are stored in halves.
 
+mod heads;
+
 use std::collections::HashSet;
 
 use tflite_wgpu_fallback::Value;
@@ -49,7 +51,8 @@ impl Storages {
 
 /// In f16 (and auto) a tensor stays f32
 /// where halves could not hold it: a constant beyond the largest half, results that count, and results that leave the
-/// range of halves (see [`is_wide`]), or are put in order (see [`ordered`]). Inputs and outputs of a `carried` subgraph (a loop's) never do, as they trade
+/// range of halves (see [`is_wide`]), are put in order (see [`ordered`]), leave the graph soon, or are sums of many sums (see
+/// [`heads`]). Inputs and outputs of a `carried` subgraph (a loop's) never do, as they trade
 /// places.
 fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool) -> Vec<Storage> {
     let own: Vec<Storage> = facts.tensors.iter().map(|fact| of(fact, precision)).collect();
@@ -80,7 +83,18 @@ fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool) -> 
         *storage = own.unwrap_or(*storage);
     }
     ordered(graph, facts).iter().for_each(|id| widen(&mut storages, id));
+    heads::heads(graph, facts).iter().for_each(|id| widen(&mut storages, id));
+    weights(graph, &storages).iter().for_each(|id| widen(&mut storages, id));
+    heads::long_sums(graph, facts).iter().for_each(|id| widen(&mut storages, id));
     storages
+}
+
+/// Weights whose products are f32.
+fn weights(graph: &Graph, storages: &[Storage]) -> Vec<TensorId> {
+    use BuiltinOperator as B;
+    let is_wide = |node: &&Node| node.output(0).is_some_and(|id| storages.get(id.index()) == Some(&Storage::F32));
+    let weighted = |node: &&Node| matches!(node.op.builtin(), B::Conv2d | B::FullyConnected | B::TransposeConv);
+    graph.nodes.iter().filter(weighted).filter(is_wide).filter_map(|node| node.input(1)).collect()
 }
 
 /// Bytes of f32 weights that may be behind the values that TOPK_V2 orders.
@@ -232,8 +246,8 @@ mod tests {
         let y = graph.op(Op::Add(AddOptions::default()), &[Some(x), Some(large)], &[("y", F, &[1, 8])]);
         let z = graph.op(Op::Softmax(SoftmaxOptions { beta: 1.0 }), &[Some(y)], &[("z", F, &[1, 8])]);
         graph.output(z);
-        // Only the constant that halves cannot hold is wide.
-        assert_eq!(storages(graph, false)?, [Storage::F16, Storage::F32, Storage::F16, Storage::F16]);
+        // Only the constant that halves cannot hold is wide, and what leaves the graph.
+        assert_eq!(storages(graph, false)?, [Storage::F16, Storage::F32, Storage::F16, Storage::F32]);
         Ok(())
     }
 
@@ -298,8 +312,8 @@ mod tests {
         // Input, weights, weights, results, k, values, places.
         let (wide, half, int) = (Storage::F32, Storage::F16, Storage::I32);
         assert_eq!(of(8)?, [wide, wide, wide, wide, wide, int, half, int]);
-        // The first product's weights would take more than what is left of the bytes.
-        assert_eq!(of(ORDERED_BYTES / 32)?, [half, half, wide, wide, wide, int, half, int]);
+        // The first product's weights would take more than what is left of the bytes; its results are wide, and they with them.
+        assert_eq!(of(ORDERED_BYTES / 32)?, [half, wide, wide, wide, wide, int, half, int]);
         Ok(())
     }
 

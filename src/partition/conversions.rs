@@ -41,9 +41,11 @@ mod tests {
 
     const DIMS: [usize; 2] = [1, 4];
 
+    type Nodes = Vec<NodeId>;
+
     /// Partitions, and nodes that are left out for being conversions, of QUANTIZE, DEQUANTIZE and what stands before,
     /// between and behind them.
-    fn assigned(ops: [Option<Op>; 3]) -> Result<(Vec<Vec<NodeId>>, Vec<NodeId>), Box<dyn std::error::Error>> {
+    fn assigned(ops: [Option<Op>; 3]) -> Result<(Vec<Nodes>, Nodes), Box<dyn std::error::Error>> {
         let [before, between, behind] = ops;
         let mut graph = GraphBuilder::new();
         let mut x = graph.input("x", DType::Float32, &DIMS);
@@ -72,7 +74,7 @@ mod tests {
     #[test]
     fn conversions_for_the_cpu_alone_stay_there() -> Result<(), Box<dyn std::error::Error>> {
         let add = || Some(Op::Add(AddOptions::default()));
-        let ids = |list: &[usize]| list.iter().map(|&i| NodeId::from_index(i)).collect::<Vec<_>>();
+        let ids = |list: &[usize]| list.iter().map(|&i| NodeId::from_index(i)).collect::<Nodes>();
         // Before and behind an integer kernel, which is the CPU's.
         assert_eq!(assigned([None, add(), None])?, (vec![], ids(&[0, 2])));
         // With a float kernel beside it a conversion saves the device's values a type, and stays.

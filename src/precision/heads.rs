@@ -1,0 +1,218 @@
+//! The last layers of a network, and long sums of residuals.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use tflite_wgpu_model::{BuiltinOperator, DType, Graph, Node, TensorId};
+
+use crate::ops::Facts;
+
+/// Bytes of f32 weights that may be between an output and what is stored in f32 for it.
+const HEAD_WEIGHTS: usize = 256 << 10;
+
+/// Nodes of a head at most.
+const HEAD_NODES: usize = 64;
+
+/// Bytes of a tensor of a head in f32 at most.
+const HEAD_TENSOR: usize = 1 << 20;
+
+/// Sums in a row from which on their tensors are stored in f32.
+const LONG: usize = 8;
+
+/// What leaves the graph, and what that is made of through a few small layers: no later layer averages their rounding out,
+/// and a coordinate above 512 in halves is half a pixel off.
+pub(super) fn heads(graph: &Graph, facts: &Facts) -> HashSet<TensorId> {
+    let mut producer = BTreeMap::new();
+    for (i, node) in graph.nodes.iter().enumerate() {
+        producer.extend(node.outputs.iter().flatten().map(|id| (*id, i)));
+    }
+    let mut heads = HashSet::new();
+    for output in &graph.outputs {
+        let mut left = HEAD_WEIGHTS;
+        let mut waiting: BTreeSet<usize> = producer.get(output).copied().into_iter().collect();
+        for _ in 0..HEAD_NODES {
+            let Some(node) = waiting.pop_last().and_then(|i| graph.nodes.get(i)) else { break };
+            let fits = |id: &TensorId| bytes(facts, *id).is_some_and(|n| n <= HEAD_TENSOR);
+            let Some(inputs) = handed_on(node).filter(|_| node.outputs.iter().flatten().all(fits)) else { continue };
+            let Some(rest) = left.checked_sub(weights(node, facts)) else { continue };
+            left = rest;
+            heads.extend(node.outputs.iter().flatten());
+            waiting.extend(inputs.filter_map(|i| producer.get(&node.input(i)?)));
+        }
+    }
+    // A head begins with a kernel of its own: what joins another's would keep it from that, and a copy is no gain.
+    for node in graph.nodes.iter().filter(|node| !is_own(node)) {
+        let known = |id: &TensorId| heads.contains(id) || is_constant(facts, *id);
+        if !node.inputs.iter().flatten().all(known) {
+            for id in node.outputs.iter().flatten() {
+                heads.remove(id);
+            }
+        }
+    }
+    heads
+}
+
+/// Whether nothing in front of a node takes it over.
+fn is_own(node: &Node) -> bool {
+    use BuiltinOperator as B;
+    let computes =
+        matches!(node.op.builtin(), B::Softmax | B::LogSoftmax | B::ResizeBilinear | B::ResizeNearestNeighbor);
+    computes || matches!(node.op.builtin(), B::Conv2d | B::DepthwiseConv2d | B::FullyConnected)
+}
+
+/// Sums of sums, eight and more in a row, what they add, and the shorter rows that end in them: the rounding of each stays
+/// in all that follow.
+pub(super) fn long_sums(graph: &Graph, facts: &Facts) -> HashSet<TensorId> {
+    let sums: Vec<[TensorId; 3]> = graph.nodes.iter().filter_map(|node| residual(node, facts)).collect();
+    // How many sums in a row lead to each, itself included.
+    let mut lengths: BTreeMap<TensorId, usize> = BTreeMap::new();
+    for &[a, b, sum] in &sums {
+        let before = [a, b].iter().filter_map(|id| lengths.get(id)).max();
+        lengths.insert(sum, before.copied().unwrap_or(0) + 1);
+    }
+    // Backwards from the ends of long rows.
+    let mut long = HashSet::new();
+    for [a, b, sum] in sums.into_iter().rev() {
+        if long.contains(&sum) || lengths.get(&sum).is_some_and(|length| *length >= LONG) {
+            long.extend([a, b, sum]);
+        }
+    }
+    long
+}
+
+/// The terms and the result of a sum of two computed tensors of one shape.
+fn residual(node: &Node, facts: &Facts) -> Option<[TensorId; 3]> {
+    let [a, b, sum] = [node.input(0)?, node.input(1)?, node.output(0)?];
+    let dims = |id: TensorId| facts.tensor(id).and_then(|fact| fact.dims.as_deref());
+    let fits = node.op.builtin() == BuiltinOperator::Add && dims(a).is_some() && dims(a) == dims(b);
+    (fits && !is_constant(facts, a) && !is_constant(facts, b)).then_some([a, b, sum])
+}
+
+/// The inputs that a head's node hands on to its output, weighted or not; none if the node belongs to no head.
+fn handed_on(node: &Node) -> Option<std::ops::Range<usize>> {
+    use BuiltinOperator as B;
+    Some(match node.op.builtin() {
+        B::Conv2d | B::DepthwiseConv2d | B::FullyConnected => 0..1,
+        B::Relu | B::Relu6 | B::ReluN1To1 | B::Logistic | B::Tanh | B::HardSwish | B::Softmax | B::LogSoftmax => 0..1,
+        B::Reshape | B::Squeeze | B::ExpandDims | B::Transpose | B::Slice | B::StridedSlice => 0..1,
+        B::ResizeBilinear | B::ResizeNearestNeighbor => 0..1,
+        B::Add | B::Sub | B::Mul | B::Maximum | B::Minimum => 0..2,
+        B::Concatenation | B::Pack => 0..node.inputs.len(),
+        _ => return None,
+    })
+}
+
+/// Bytes of the weights that would be halves otherwise; those of depthwise convolutions are f32 anyway.
+fn weights(node: &Node, facts: &Facts) -> usize {
+    let constants = node.inputs.iter().flatten().filter(|id| is_constant(facts, **id));
+    match node.op.builtin() {
+        BuiltinOperator::DepthwiseConv2d => 0,
+        _ => constants.filter_map(|id| bytes(facts, *id)).fold(0, usize::saturating_add),
+    }
+}
+
+fn is_constant(facts: &Facts, id: TensorId) -> bool {
+    facts.tensor(id).is_some_and(|fact| fact.constant.is_some())
+}
+
+/// Bytes of a tensor of floats in f32; none of others, or without a known shape.
+fn bytes(facts: &Facts, id: TensorId) -> Option<usize> {
+    let fact = facts.tensor(id)?;
+    let count = tflite_wgpu_model::element_count(fact.dims.as_deref()?)?;
+    let is_float = matches!(fact.dtype, DType::Float32 | DType::Float16 | DType::Int8 | DType::UInt8 | DType::Int4);
+    is_float.then(|| count.checked_mul(size_of::<f32>())).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use tflite_wgpu_fallback::Model;
+    use tflite_wgpu_model::{
+        AddOptions, FullyConnectedOptions, GraphBuilder, ModelBuilder, Op, ReshapeOptions, SoftmaxOptions, SubgraphId,
+    };
+
+    use super::*;
+    use crate::annotate::annotate;
+
+    type Res<T> = Result<T, Box<dyn std::error::Error>>;
+
+    const F: DType = DType::Float32;
+
+    /// Names of the tensors that a rule chooses.
+    fn chosen(graph: GraphBuilder, rule: fn(&Graph, &Facts) -> HashSet<TensorId>) -> Res<Vec<String>> {
+        let model = Model::new(ModelBuilder::new().subgraph(graph).program())?;
+        let facts = annotate(&model, SubgraphId(0), &|_| None).ok_or("no subgraph")?;
+        let graph = model.program().graph(SubgraphId(0)).ok_or("no subgraph")?;
+        let mut ids: Vec<TensorId> = rule(graph, &facts).into_iter().collect();
+        ids.sort_unstable();
+        Ok(ids.iter().filter_map(|id| Some(graph.tensors.get(id.index())?.name.clone())).collect())
+    }
+
+    fn dense(graph: &mut GraphBuilder, x: TensorId, name: &str, from: usize, to: usize) -> TensorId {
+        let weights = graph.constant_f32(&format!("{name}_w"), &[to, from], &vec![0.5; to * from]);
+        let op = Op::FullyConnected(FullyConnectedOptions::default());
+        graph.op(op, &[Some(x), Some(weights)], &[(name, F, &[1, to])])
+    }
+
+    /// Three products, the middle one of `width` inputs and 64 outputs, a RESHAPE and a SOFTMAX.
+    fn classifier(width: usize) -> GraphBuilder {
+        let mut graph = GraphBuilder::new();
+        let x = graph.input("x", F, &[1, 512]);
+        let a = dense(&mut graph, x, "a", 512, width);
+        let b = dense(&mut graph, a, "b", width, 64);
+        let r = graph.op(Op::Relu, &[Some(b)], &[("r", F, &[1, 64])]);
+        let c = dense(&mut graph, r, "c", 64, 10);
+        let shape = graph.constant_i32("shape", &[2], &[1, 10]);
+        let s = graph.op(
+            Op::Reshape(ReshapeOptions { new_shape: vec![1, 10] }),
+            &[Some(c), Some(shape)],
+            &[("s", F, &[1, 10])],
+        );
+        let y = graph.op(Op::Softmax(SoftmaxOptions { beta: 1.0 }), &[Some(s)], &[("y", F, &[1, 10])]);
+        graph.output(y);
+        graph
+    }
+
+    #[test]
+    fn a_head_ends_at_large_weights_and_begins_with_a_kernel() -> Res<()> {
+        assert_eq!(chosen(classifier(900), heads)?, ["b", "r", "c", "s", "y"]);
+        // RELU stays with the product in front of it.
+        assert_eq!(chosen(classifier(1200), heads)?, ["c", "s", "y"]);
+        Ok(())
+    }
+
+    #[test]
+    fn large_outputs_and_other_operators_have_no_head() -> Res<()> {
+        let sum = |width: usize, op: Op| {
+            let mut graph = GraphBuilder::new();
+            let x = graph.input("x", F, &[1, width]);
+            let y = graph.op(Op::LogSoftmax, &[Some(x)], &[("y", F, &[1, width])]);
+            let z = graph.op(op, &[Some(y)], &[("z", F, &[1, width])]);
+            graph.output(z);
+            chosen(graph, heads)
+        };
+        assert_eq!(sum(1 << 18, Op::Tanh)?, ["y", "z"]);
+        assert!(sum((1 << 18) + 1, Op::Tanh)?.is_empty());
+        assert!(sum(8, Op::Exp)?.is_empty());
+        Ok(())
+    }
+
+    /// A trunk of sums of EXPs of what is before.
+    fn trunk(sums: usize) -> GraphBuilder {
+        let mut graph = GraphBuilder::new();
+        let mut x = graph.input("x", F, &[1, 8]);
+        for i in 0..sums {
+            let term = graph.op(Op::Exp, &[Some(x)], &[(&format!("t{i}"), F, &[1, 8])]);
+            x = graph.op(Op::Add(AddOptions::default()), &[Some(x), Some(term)], &[(&format!("s{i}"), F, &[1, 8])]);
+        }
+        graph.output(x);
+        graph
+    }
+
+    #[test]
+    fn only_long_rows_of_sums_count_with_their_terms() -> Res<()> {
+        assert!(chosen(trunk(7), long_sums)?.is_empty());
+        let names = chosen(trunk(8), long_sums)?;
+        let expected = (0..8).flat_map(|i| [format!("t{i}"), format!("s{i}")]);
+        assert_eq!(names, ["x".to_owned()].into_iter().chain(expected).collect::<Vec<_>>());
+        Ok(())
+    }
+}
