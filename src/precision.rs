@@ -51,8 +51,8 @@ impl Storages {
 
 /// In f16 (and auto) a tensor stays f32
 /// where halves could not hold it: a constant beyond the largest half, results that count, and results that leave the
-/// range of halves (see [`is_wide`]), are put in order (see [`ordered`]), leave the graph soon, or are sums of many sums (see
-/// [`heads`]). Inputs and outputs of a `carried` subgraph (a loop's) never do, as they trade
+/// range of halves (see [`is_wide`]), are put in order (see [`ordered`]), or are sums of many sums, and the
+/// weights of the last layers (see [`heads`]). Inputs and outputs of a `carried` subgraph (a loop's) never do, as they trade
 /// places.
 fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool) -> Vec<Storage> {
     let own: Vec<Storage> = facts.tensors.iter().map(|fact| of(fact, precision)).collect();
@@ -83,18 +83,16 @@ fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool) -> 
         *storage = own.unwrap_or(*storage);
     }
     ordered(graph, facts).iter().for_each(|id| widen(&mut storages, id));
-    heads::heads(graph, facts).iter().for_each(|id| widen(&mut storages, id));
     weights(graph, &storages).iter().for_each(|id| widen(&mut storages, id));
+    heads::heads(graph, facts).iter().for_each(|id| widen(&mut storages, id));
     heads::long_sums(graph, facts).iter().for_each(|id| widen(&mut storages, id));
     storages
 }
 
 /// Weights whose products are f32.
 fn weights(graph: &Graph, storages: &[Storage]) -> Vec<TensorId> {
-    use BuiltinOperator as B;
     let is_wide = |node: &&Node| node.output(0).is_some_and(|id| storages.get(id.index()) == Some(&Storage::F32));
-    let weighted = |node: &&Node| matches!(node.op.builtin(), B::Conv2d | B::FullyConnected | B::TransposeConv);
-    graph.nodes.iter().filter(weighted).filter(is_wide).filter_map(|node| node.input(1)).collect()
+    graph.nodes.iter().filter(is_wide).filter_map(heads::weights).collect()
 }
 
 /// Bytes of f32 weights that may be behind the values that TOPK_V2 orders.
@@ -246,8 +244,8 @@ mod tests {
         let y = graph.op(Op::Add(AddOptions::default()), &[Some(x), Some(large)], &[("y", F, &[1, 8])]);
         let z = graph.op(Op::Softmax(SoftmaxOptions { beta: 1.0 }), &[Some(y)], &[("z", F, &[1, 8])]);
         graph.output(z);
-        // Only the constant that halves cannot hold is wide, and what leaves the graph.
-        assert_eq!(storages(graph, false)?, [Storage::F16, Storage::F32, Storage::F16, Storage::F32]);
+        // Only the constant that halves cannot hold is wide.
+        assert_eq!(storages(graph, false)?, [Storage::F16, Storage::F32, Storage::F16, Storage::F16]);
         Ok(())
     }
 

@@ -46,9 +46,9 @@ pub(super) fn support_bias(ctx: &SupportCtx<'_>, i: usize) -> Result<(), Reason>
     ctx.constant(i).map(|_| ())
 }
 
-/// Storage of the weights of a `filter` whose products are stored as `output`.
+/// Storage of the weights of a `filter` whose products are stored as `output`; what is quantised has none of its own.
 pub(super) fn weight_storage(filter: Storage, output: Storage) -> Storage {
-    if [filter, output].contains(&Storage::F16) { Storage::F16 } else { Storage::F32 }
+    if filter == Storage::I32 { output } else { filter }
 }
 
 /// The bias as f32 texels: `channels` values, zeros when `bias` is omitted.

@@ -1,4 +1,4 @@
-//! The last layers of a network, and long sums of residuals.
+//! The weights of a network's last layers, and long sums of residuals.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -6,20 +6,16 @@ use tflite_wgpu_model::{BuiltinOperator, DType, Graph, Node, TensorId};
 
 use crate::ops::Facts;
 
-/// Bytes of f32 weights that may be between an output and what is stored in f32 for it.
+/// Bytes in f32 of the weights of one output's head at most.
 const HEAD_WEIGHTS: usize = 256 << 10;
 
 /// Nodes of a head at most.
 const HEAD_NODES: usize = 64;
 
-/// Bytes of a tensor of a head in f32 at most.
-const HEAD_TENSOR: usize = 1 << 20;
-
 /// Sums in a row from which on their tensors are stored in f32.
 const LONG: usize = 8;
 
-/// What leaves the graph, and what that is made of through a few small layers: no later layer averages their rounding out,
-/// and a coordinate above 512 in halves is half a pixel off.
+/// Weights of the last small layers before each output: no later layer averages their rounding out.
 pub(super) fn heads(graph: &Graph, facts: &Facts) -> HashSet<TensorId> {
     let mut producer = BTreeMap::new();
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -31,32 +27,23 @@ pub(super) fn heads(graph: &Graph, facts: &Facts) -> HashSet<TensorId> {
         let mut waiting: BTreeSet<usize> = producer.get(output).copied().into_iter().collect();
         for _ in 0..HEAD_NODES {
             let Some(node) = waiting.pop_last().and_then(|i| graph.nodes.get(i)) else { break };
-            let fits = |id: &TensorId| bytes(facts, *id).is_some_and(|n| n <= HEAD_TENSOR);
-            let Some(inputs) = handed_on(node).filter(|_| node.outputs.iter().flatten().all(fits)) else { continue };
-            let Some(rest) = left.checked_sub(weights(node, facts)) else { continue };
-            left = rest;
-            heads.extend(node.outputs.iter().flatten());
-            waiting.extend(inputs.filter_map(|i| producer.get(&node.input(i)?)));
-        }
-    }
-    // A head begins with a kernel of its own: what joins another's would keep it from that, and a copy is no gain.
-    for node in graph.nodes.iter().filter(|node| !is_own(node)) {
-        let known = |id: &TensorId| heads.contains(id) || is_constant(facts, *id);
-        if !node.inputs.iter().flatten().all(known) {
-            for id in node.outputs.iter().flatten() {
-                heads.remove(id);
+            let Some(inputs) = handed_on(node) else { continue };
+            if let Some(weights) = weights(node) {
+                let rest = bytes(facts, weights).and_then(|bytes| left.checked_sub(bytes));
+                let Some(rest) = rest else { continue };
+                left = rest;
+                heads.insert(weights);
             }
+            waiting.extend(inputs.filter_map(|i| producer.get(&node.input(i)?)));
         }
     }
     heads
 }
 
-/// Whether nothing in front of a node takes it over.
-fn is_own(node: &Node) -> bool {
+/// The weights of a node that may be halves; those of depthwise convolutions are f32 anyway.
+pub(super) fn weights(node: &Node) -> Option<TensorId> {
     use BuiltinOperator as B;
-    let computes =
-        matches!(node.op.builtin(), B::Softmax | B::LogSoftmax | B::ResizeBilinear | B::ResizeNearestNeighbor);
-    computes || matches!(node.op.builtin(), B::Conv2d | B::DepthwiseConv2d | B::FullyConnected)
+    matches!(node.op.builtin(), B::Conv2d | B::FullyConnected | B::TransposeConv).then(|| node.input(1)).flatten()
 }
 
 /// Sums of sums, eight and more in a row, what they add, and the shorter rows that end in them: the rounding of each stays
@@ -101,15 +88,6 @@ fn handed_on(node: &Node) -> Option<std::ops::Range<usize>> {
     })
 }
 
-/// Bytes of the weights that would be halves otherwise; those of depthwise convolutions are f32 anyway.
-fn weights(node: &Node, facts: &Facts) -> usize {
-    let constants = node.inputs.iter().flatten().filter(|id| is_constant(facts, **id));
-    match node.op.builtin() {
-        BuiltinOperator::DepthwiseConv2d => 0,
-        _ => constants.filter_map(|id| bytes(facts, *id)).fold(0, usize::saturating_add),
-    }
-}
-
 fn is_constant(facts: &Facts, id: TensorId) -> bool {
     facts.tensor(id).is_some_and(|fact| fact.constant.is_some())
 }
@@ -126,7 +104,7 @@ fn bytes(facts: &Facts, id: TensorId) -> Option<usize> {
 mod tests {
     use tflite_wgpu_fallback::Model;
     use tflite_wgpu_model::{
-        AddOptions, FullyConnectedOptions, GraphBuilder, ModelBuilder, Op, ReshapeOptions, SoftmaxOptions, SubgraphId,
+        AddOptions, FullyConnectedOptions, GraphBuilder, ModelBuilder, Op, SoftmaxOptions, SubgraphId,
     };
 
     use super::*;
@@ -152,46 +130,25 @@ mod tests {
         graph.op(op, &[Some(x), Some(weights)], &[(name, F, &[1, to])])
     }
 
-    /// Three products, the middle one of `width` inputs and 64 outputs, a RESHAPE and a SOFTMAX.
-    fn classifier(width: usize) -> GraphBuilder {
+    /// Three products with functions between them, the middle one of `width` inputs and 64 outputs.
+    fn classifier(width: usize, last: Op) -> Res<Vec<String>> {
         let mut graph = GraphBuilder::new();
         let x = graph.input("x", F, &[1, 512]);
         let a = dense(&mut graph, x, "a", 512, width);
         let b = dense(&mut graph, a, "b", width, 64);
         let r = graph.op(Op::Relu, &[Some(b)], &[("r", F, &[1, 64])]);
         let c = dense(&mut graph, r, "c", 64, 10);
-        let shape = graph.constant_i32("shape", &[2], &[1, 10]);
-        let s = graph.op(
-            Op::Reshape(ReshapeOptions { new_shape: vec![1, 10] }),
-            &[Some(c), Some(shape)],
-            &[("s", F, &[1, 10])],
-        );
-        let y = graph.op(Op::Softmax(SoftmaxOptions { beta: 1.0 }), &[Some(s)], &[("y", F, &[1, 10])]);
+        let y = graph.op(last, &[Some(c)], &[("y", F, &[1, 10])]);
         graph.output(y);
-        graph
+        chosen(graph, heads)
     }
 
     #[test]
-    fn a_head_ends_at_large_weights_and_begins_with_a_kernel() -> Res<()> {
-        assert_eq!(chosen(classifier(900), heads)?, ["b", "r", "c", "s", "y"]);
-        // RELU stays with the product in front of it.
-        assert_eq!(chosen(classifier(1200), heads)?, ["c", "s", "y"]);
-        Ok(())
-    }
-
-    #[test]
-    fn large_outputs_and_other_operators_have_no_head() -> Res<()> {
-        let sum = |width: usize, op: Op| {
-            let mut graph = GraphBuilder::new();
-            let x = graph.input("x", F, &[1, width]);
-            let y = graph.op(Op::LogSoftmax, &[Some(x)], &[("y", F, &[1, width])]);
-            let z = graph.op(op, &[Some(y)], &[("z", F, &[1, width])]);
-            graph.output(z);
-            chosen(graph, heads)
-        };
-        assert_eq!(sum(1 << 18, Op::Tanh)?, ["y", "z"]);
-        assert!(sum((1 << 18) + 1, Op::Tanh)?.is_empty());
-        assert!(sum(8, Op::Exp)?.is_empty());
+    fn a_head_ends_at_large_weights_and_other_operators() -> Res<()> {
+        let softmax = || Op::Softmax(SoftmaxOptions { beta: 1.0 });
+        assert_eq!(classifier(900, softmax())?, ["b_w", "c_w"]);
+        assert_eq!(classifier(1200, softmax())?, ["c_w"]);
+        assert!(classifier(900, Op::Exp)?.is_empty());
         Ok(())
     }
 
