@@ -59,7 +59,7 @@ pub enum Reason {
         /// Nodes of the partition.
         nodes: usize,
     },
-    /// QUANTIZE or DEQUANTIZE for the CPU's kernels, with nothing else in the partition.
+    /// The partition only converts between floats and integers, or moves integers, for the CPU's kernels.
     Conversion,
     /// Control flow, variables, strings: the interpreter's.
     HostOwned,
@@ -92,7 +92,7 @@ impl fmt::Display for Reason {
             }
             Self::SoftwareAdapter => f.write_str("the adapter is a software one, slower than the CPU's own kernels"),
             Self::SmallPartition { nodes } => write!(f, "partition of {nodes} nodes is left out by an option"),
-            Self::Conversion => f.write_str("only converts values for kernels of the CPU"),
+            Self::Conversion => f.write_str("only converts or moves integers for kernels of the CPU"),
             Self::Constant => f.write_str("a constant that only the CPU or the caller reads"),
             Self::HostOwned => f.write_str("runs in the interpreter (control flow, variables or strings)"),
             Self::Custom(message) => f.write_str(message),

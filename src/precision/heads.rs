@@ -46,8 +46,8 @@ pub(super) fn weights(node: &Node) -> Option<TensorId> {
     matches!(node.op.builtin(), B::Conv2d | B::FullyConnected | B::TransposeConv).then(|| node.input(1)).flatten()
 }
 
-/// Sums of sums, eight and more in a row, what they add, and the shorter rows that end in them: the rounding of each stays
-/// in all that follow.
+/// Residual sums and what they add, if eight and more of them are in a row somewhere: the rounding of each stays in all that
+/// follow, and shorter rows mostly end in longer ones.
 pub(super) fn long_sums(graph: &Graph, facts: &Facts) -> HashSet<TensorId> {
     let sums: Vec<[TensorId; 3]> = graph.nodes.iter().filter_map(|node| residual(node, facts)).collect();
     // How many sums in a row lead to each, itself included.
@@ -56,14 +56,10 @@ pub(super) fn long_sums(graph: &Graph, facts: &Facts) -> HashSet<TensorId> {
         let before = [a, b].iter().filter_map(|id| lengths.get(id)).max();
         lengths.insert(sum, before.copied().unwrap_or(0) + 1);
     }
-    // Backwards from the ends of long rows.
-    let mut long = HashSet::new();
-    for [a, b, sum] in sums.into_iter().rev() {
-        if long.contains(&sum) || lengths.get(&sum).is_some_and(|length| *length >= LONG) {
-            long.extend([a, b, sum]);
-        }
+    match lengths.values().any(|length| *length >= LONG) {
+        true => sums.into_iter().flatten().collect(),
+        false => HashSet::new(),
     }
-    long
 }
 
 /// The terms and the result of a sum of two computed tensors of one shape.
