@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test, on each software adapter, with minimal limits and without any.
 
+mod bench_models;
 pub mod lavapipe;
 mod legs;
 mod report;
@@ -25,6 +26,7 @@ pub fn run(workspace: &Workspace, full: bool, ci: bool) -> Result<bool> {
     let apt = Apt::detect();
     apt.provide(&PACKAGES);
     runtimes::provide(&workspace.target_dir);
+    bench_models::provide(&workspace.root, &workspace.target_dir);
     let facts = Facts {
         full,
         require_adapter: ci || std::env::var_os("TFLITE_WGPU_REQUIRE_GPU").is_some(),
