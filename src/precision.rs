@@ -49,11 +49,10 @@ impl Storages {
     }
 }
 
-/// In f16 (and auto) a tensor stays f32
-/// where halves could not hold it: a constant beyond the largest half, results that count, and results that leave the
-/// range of halves (see [`is_wide`]), are put in order (see [`ordered`]), or are sums of many sums, and the
-/// weights of the last layers (see [`heads`]). Inputs and outputs of a `carried` subgraph (a loop's) never do, as they trade
-/// places.
+/// In f16 (and auto) a tensor stays f32 where halves could not hold it: a constant beyond the largest half, results that
+/// count, and results that leave the range of halves (see [`is_wide`]), are put in order (see [`ordered`]), or are sums of
+/// many sums, and the weights of the last layers (see [`heads`]). Inputs and outputs of a `carried` subgraph (a loop's) never
+/// do, as they trade places.
 fn assign(graph: &Graph, facts: &Facts, precision: Precision, carried: bool) -> Vec<Storage> {
     let own: Vec<Storage> = facts.tensors.iter().map(|fact| of(fact, precision)).collect();
     if precision == Precision::F32 {

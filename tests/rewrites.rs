@@ -5,11 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{TestResult, kernels, random, run_both};
-use tflite_wgpu::{
-    DelegateOptions, GpuDelegate, compare,
-    gpu::{DeviceOptions, GpuDevice},
-    tuning::{AdapterClass, Tuning},
-};
+use tflite_wgpu::{DelegateOptions, GpuDelegate, compare};
 use tflite_wgpu_fallback::{Interpreter, Kernels, Model, Value};
 use tflite_wgpu_model::*;
 
@@ -292,11 +288,7 @@ fn layer_norms_are_one_step() -> TestResult {
 /// The kernels of cards on the adapter at hand: a workgroup for each row.
 #[test]
 fn layer_norms_of_workgroups_compute_the_same() -> TestResult {
-    if common::device()?.is_none() {
-        return Ok(());
-    }
-    let mut device = pollster::block_on(GpuDevice::open(&DeviceOptions::default()))?;
-    Arc::get_mut(&mut device).ok_or("the device is shared")?.tuning = Tuning::of(AdapterClass::Discrete, false, true);
+    let Some(device) = common::card()? else { return Ok(()) };
     for dims in [[1, 9, 97], [1, 3, 640]] {
         let model = Model::new(norm(Norm::Spread, &dims, Spoil::Nothing)?)?;
         let input = [random(5, &dims)?];

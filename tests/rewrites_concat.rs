@@ -5,12 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{TestResult, kernels, random};
-use tflite_wgpu::{
-    DelegateOptions, GpuDelegate, compare,
-    gpu::{DeviceOptions, GpuDevice},
-    options::Perturb,
-    tuning::{AdapterClass, Tuning},
-};
+use tflite_wgpu::{DelegateOptions, GpuDelegate, compare, options::Perturb};
 use tflite_wgpu_fallback::{Interpreter, Kernels, Model};
 use tflite_wgpu_model::*;
 
@@ -199,11 +194,7 @@ fn rows_program(rows: usize, depth: usize) -> Program {
 /// The kernels of cards on the adapter at hand.
 #[test]
 fn workgroups_that_share_their_operands_write_their_parts() -> TestResult {
-    if common::device()?.is_none() {
-        return Ok(());
-    }
-    let mut device = pollster::block_on(GpuDevice::open(&DeviceOptions::default()))?;
-    Arc::get_mut(&mut device).ok_or("the device is shared")?.tuning = Tuning::of(AdapterClass::Discrete, false, true);
+    let Some(device) = common::card()? else { return Ok(()) };
     let (image, list) = ([1, 12, 9, 64], [Part::Conv(1, 32), Part::Conv(3, 64), Part::Conv(1, 18)]);
     let staged = (program(image, &list, Spoil::Nothing), inputs(image, &list)?, ["gemm_staged", "conv_staged"]);
     let vector = (rows_program(1, 512), vec![random(5, &[1, 512])?], ["gemm_vector", "gemm_vector"]);

@@ -168,7 +168,7 @@ pub(super) fn lower_geometry(
         return lower_grouped(ctx, node, geometry, order);
     }
     let (src, filter, dst) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.output(node, 0)?);
-    let storage = weights::weight_storage(ctx.region.tensor(filter).storage, ctx.region.tensor(dst).storage);
+    let storage = weights::weight_storage(ctx, filter, dst);
     let shape = geometry.weight_shape();
     let group = weights::group(ctx.tuning, geometry.out_channels.div_ceil(4));
     let product = geometry.product([ctx.region.tensor(src).storage, storage, ctx.region.tensor(dst).storage]);
@@ -217,7 +217,7 @@ fn lower_grouped(
     order: Order,
 ) -> Result<(), LowerError> {
     let (src, filter, dst) = (ctx.input(node, 0)?, ctx.input(node, 1)?, ctx.output(node, 0)?);
-    let storage = weights::weight_storage(ctx.region.tensor(filter).storage, ctx.region.tensor(dst).storage);
+    let storage = weights::weight_storage(ctx, filter, dst);
     let shape = geometry.weight_shape();
     let operand = ctx.packed(&format!("{filter} conv_texels {}", order.name()), storage, filter, move |values| {
         let values = &halves::stored(values, storage, shape, order);

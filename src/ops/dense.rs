@@ -136,7 +136,7 @@ pub(super) fn lower_product(
         src = repack(ctx, node, src, [rows, depth])?;
     }
     let padded_depth = depth / inner.max(1) * inner.next_multiple_of(4);
-    let storage = weights::weight_storage(ctx.region.tensor(filter).storage, ctx.region.tensor(dst).storage);
+    let storage = weights::weight_storage(ctx, filter, dst);
     let shape = weights::Shape { taps: 1, depth: padded_depth, channels };
     let width = channels.div_ceil(4);
     let group = weights::group(ctx.tuning, width);

@@ -126,7 +126,7 @@ fn packed(
     dst: TensorId,
     [depth, channels]: [usize; 2],
 ) -> Result<Operand, LowerError> {
-    let storage = weights::weight_storage(ctx.region.tensor(filter).storage, ctx.region.tensor(dst).storage);
+    let storage = weights::weight_storage(ctx, filter, dst);
     let shape = weights::Shape { taps: 1, depth, channels };
     let order = Order::OutputFirst;
     let group = weights::group(ctx.tuning, channels.div_ceil(4));

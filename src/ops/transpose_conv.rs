@@ -59,7 +59,7 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let (y, x) = axes([input, filter_dims, output], options)?;
     let [_, in_h, in_w, depth] = input;
     let [batch, out_h, out_w, channels] = output;
-    let storage = weights::weight_storage(ctx.region.tensor(filter).storage, ctx.region.tensor(dst).storage);
+    let storage = weights::weight_storage(ctx, filter, dst);
     let shape = weights::Shape { taps: y.taps * x.taps, depth, channels };
     let key = format!("{filter} conv_blocks {}", Order::OutputFirst.name());
     let operand = ctx.packed(&key, storage, filter, move |values| {

@@ -46,9 +46,12 @@ pub(super) fn support_bias(ctx: &SupportCtx<'_>, i: usize) -> Result<(), Reason>
     ctx.constant(i).map(|_| ())
 }
 
-/// Storage of the weights of a `filter` whose products are stored as `output`; what is quantised has none of its own.
-pub(super) fn weight_storage(filter: Storage, output: Storage) -> Storage {
-    if filter == Storage::I32 { output } else { filter }
+/// Storage of the weights of `filter` whose products are `dst`; what is quantised has none of its own.
+pub(super) fn weight_storage(ctx: &LowerCtx<'_>, filter: TensorId, dst: TensorId) -> Storage {
+    match ctx.region.tensor(filter).storage {
+        Storage::I32 => ctx.region.tensor(dst).storage,
+        own => own,
+    }
 }
 
 /// The bias as f32 texels: `channels` values, zeros when `bias` is omitted.

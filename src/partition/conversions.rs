@@ -22,10 +22,9 @@ pub(super) fn leave_out(
         let mut sources = node.inputs.iter().flatten().filter_map(|id| producer.get(id));
         sources.any(on_cpu) || node.outputs.iter().flatten().any(|id| read.contains(id))
     };
-    let nodes = |set: &[NodeId]| set.iter().filter_map(|id| graph.nodes.get(id.index())).collect::<Vec<_>>();
     let idle = |set: &mut Vec<NodeId>| {
-        let nodes = nodes(set);
-        nodes.iter().all(|node| computes_nothing(graph, node)) && nodes.iter().any(|node| serves(node))
+        let nodes = || set.iter().filter_map(|id| graph.nodes.get(id.index()));
+        nodes().all(|node| computes_nothing(graph, node)) && nodes().any(serves)
     };
     let left: Vec<NodeId> = sets.extract_if(.., idle).flatten().collect();
     for id in left {
@@ -42,12 +41,22 @@ fn computes_nothing(graph: &Graph, node: &Node) -> bool {
         |id: &TensorId| graph.tensors.get(id.index()).is_some_and(|t| matches!(t.dtype, DType::Int8 | DType::UInt8));
     match node.op.builtin() {
         B::Quantize | B::Dequantize => true,
-        B::Concatenation | B::Reshape | B::Squeeze | B::ExpandDims | B::Transpose | B::Pack | B::Unpack => {
-            node.outputs.iter().flatten().all(of_bytes)
-        }
-        B::Pad | B::Padv2 | B::MirrorPad | B::Slice | B::StridedSlice | B::Split | B::SplitV | B::Gather | B::Tile => {
-            node.outputs.iter().flatten().all(of_bytes)
-        }
+        B::Concatenation
+        | B::Reshape
+        | B::Squeeze
+        | B::ExpandDims
+        | B::Transpose
+        | B::Pack
+        | B::Unpack
+        | B::Pad
+        | B::Padv2
+        | B::MirrorPad
+        | B::Slice
+        | B::StridedSlice
+        | B::Split
+        | B::SplitV
+        | B::Gather
+        | B::Tile => node.outputs.iter().flatten().all(of_bytes),
         _ => false,
     }
 }

@@ -11,6 +11,7 @@ use tflite_wgpu::{
     DelegateOptions, GpuDelegate, Report,
     compare::{self, Tolerance},
     gpu::{CacheDir, DeviceLimits, DeviceOptions, GpuDevice},
+    tuning::{AdapterClass, Tuning},
 };
 use tflite_wgpu_fallback::{Interpreter, Kernels, Model, Value};
 use tflite_wgpu_model::{DType, Program};
@@ -38,6 +39,16 @@ pub fn device() -> Result<Option<Arc<GpuDevice>>, Box<dyn Error>> {
             Ok(None)
         }
     }
+}
+
+/// The adapter at hand with the kernels of cards, opened for the caller alone; `None` as in [`device`].
+pub fn card() -> Result<Option<Arc<GpuDevice>>, Box<dyn Error>> {
+    if device()?.is_none() {
+        return Ok(None);
+    }
+    let mut device = pollster::block_on(GpuDevice::open(&DeviceOptions::default()))?;
+    Arc::get_mut(&mut device).ok_or("the device is shared")?.tuning = Tuning::of(AdapterClass::Discrete, false, true);
+    Ok(Some(device))
 }
 
 /// Results of a model on both sides.
