@@ -8,7 +8,7 @@
 // Twin: CONV_2D.
 //% set hoisted = true
 //% include "prelude.wgsl"
-//% from "tile.wgsl" import place, columns, accumulators, settle, weight_columns, weight_row, multiply, multiply_pixel
+//% from "tile.wgsl" import place, columns, accumulators, settle, store, weight_columns, weight_row, multiply, multiply_pixel
 
 // Where pixel p's tap (ky, kx) begins, and whether it lies inside.
 //% macro place_tap(p)
@@ -158,10 +158,6 @@ fn {{ kernel }}(
     }
 //% endif
 {{ settle(pixels, texels, broadcast) }}
-//% for p in range(pixels)
-//% for q in range(texels)
-    if (m + {{ p }}u < total && n + {{ q }}u < width) { emit((m + {{ p }}u) * width + n{{ q }}, (m + {{ p }}u) * pitch + offset + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
-//% endfor
-//% endfor
+{{ store(pixels, texels, "total", broadcast) }}
 //% endif
 }

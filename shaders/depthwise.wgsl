@@ -6,7 +6,10 @@
 //   input column is loaded once per filter row. With `dilated` a strip's pixels lie as far apart as its taps (stride 1).
 // depthwise_general: multiplier 1, any filter. depthwise_scalar: any multiplier; input read element by element.
 // Twin: DEPTHWISE_CONV_2D.
+// With `texels` = 2 an invocation computes two texels, which it loads and stores together; widths are even then.
 //% set hoisted = true
+//% set texels = texels if texels is defined else 1
+//% set paired = ["src", "weights", "bias", "dst"] if texels == 2 else []
 //% include "prelude.wgsl"
 //% if kernel == "depthwise_scalar"
 fn load_input(base: u32, n: u32) -> vec4<f32> {
@@ -14,7 +17,7 @@ fn load_input(base: u32, n: u32) -> vec4<f32> {
     let i = vec4<u32>(base * 4u) + min(c, vec4<u32>(params.channels - 1u)) / vec4<u32>(params.multiplier);
     return vec4<f32>(element_src(i.x), element_src(i.y), element_src(i.z), element_src(i.w));
 }
-//% else
+//% elif texels == 1
 fn load_input(base: u32, n: u32) -> vec4<f32> { return load_src(base + n); }
 //% endif
 
@@ -27,8 +30,8 @@ fn {{ kernel }}(@builtin(global_invocation_id) id: vec3<u32>) {
     let out_w = params.out_w;
     let kernel_h = params.kernel_h;
     let dilation_h = i32(params.dilation_h);
-    let width = params.width;
-    let src_width = params.src_width;
+    let width = params.width{{ " / 2u" if texels == 2 }};
+    let src_width = params.src_width{{ " / 2u" if texels == 2 }};
     let strip = id.x / width;
     let n = id.x - strip * width;
 //% set apart = kernel == "depthwise_strip" and dilated
@@ -43,10 +46,18 @@ fn {{ kernel }}(@builtin(global_invocation_id) id: vec3<u32>) {
     let y = id.y;
     if (x >= out_w || y >= out_h) { return; }
     let first_y = i32(y * params.stride_h) - i32(params.pad_top);
+//% if texels == 2
+    let b = pair_bias(n);
+//% for p in range(pixels)
+    var acc{{ p }} = b.x;
+    var next{{ p }} = b.y;
+//% endfor
+//% else
     let b = load_bias(n);
 //% for p in range(pixels)
     var acc{{ p }} = b;
 //% endfor
+//% endif
 //% if kernel == "depthwise_strip"
     let first_x = i32(x * {{ stride }}u) - i32(params.pad_left);
     let last_x = i32(in_w) - 1;
@@ -62,14 +73,23 @@ fn {{ kernel }}(@builtin(global_invocation_id) id: vec3<u32>) {
         let line = (id.z * in_h + iy) * in_w * src_width;
         let taps = ky * {{ kernel_w }}u * width + n;
 //% for kx in range(kernel_w)
-        let w{{ kx }} = load_weights(taps + {{ kx }}u * width);
+        let w{{ kx }} = {{ "pair" if texels == 2 else "load" }}_weights(taps + {{ kx }}u * width);
 //% endfor
 //% for c in range(count)
+//% if texels == 2
+        let both{{ c }} = pair_src(line + x{{ c }} + n);
+        let a{{ c }} = select(vec4<f32>(0.0), both{{ c }}.x, in{{ c }});
+        let e{{ c }} = select(vec4<f32>(0.0), both{{ c }}.y, in{{ c }});
+//% else
         let a{{ c }} = select(vec4<f32>(0.0), load_input(line + x{{ c }}, n), in{{ c }});
+//% endif
 //% for p in range(pixels)
 //% set kx = c - p * stride
 //% if kx >= 0 and kx < kernel_w
-        acc{{ p }} = fma(a{{ c }}, w{{ kx }}, acc{{ p }});
+        acc{{ p }} = fma(a{{ c }}, w{{ kx }}{{ ".x" if texels == 2 }}, acc{{ p }});
+//% if texels == 2
+        next{{ p }} = fma(e{{ c }}, w{{ kx }}.y, next{{ p }});
+//% endif
 //% endif
 //% endfor
 //% endfor
@@ -97,7 +117,20 @@ fn {{ kernel }}(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 //% endif
     let out = ((id.z * out_h + y) * out_w + x) * width + n;
+//% if texels == 2
+    // One pixel after another: unrolled, what is done at the end would be most of the code.
+    for (var p = 0u; p < {{ pixels }}u; p++) {
+        var v = acc0;
+        var w = next0;
+//% for p in range(1, pixels)
+        v = select(v, acc{{ p }}, p == {{ p }}u);
+        w = select(w, next{{ p }}, p == {{ p }}u);
+//% endfor
+        if (x + p{{ step }} < out_w) { emit_pair(out + p{{ step }} * width, n * 2u, v, w); }
+    }
+//% else
 //% for p in range(pixels)
     if (x + {{ p }}u{{ step }} < out_w) { emit(out + {{ p }}u{{ step }} * width, n, acc{{ p }}); }
 //% endfor
+//% endif
 }

@@ -5,7 +5,7 @@
 // (`lanes` = pixels) or over output texels (channels); blocks are transposed where quads exchange them. Twins: CONV_2D 1 x 1, FULLY_CONNECTED.
 //% set hoisted = true
 //% include "prelude.wgsl"
-//% from "tile.wgsl" import place, columns, accumulators, settle, weight_columns, weight_row, multiply, multiply_pixel
+//% from "tile.wgsl" import place, columns, accumulators, settle, store, weight_columns, weight_row, multiply, multiply_pixel
 
 @compute @workgroup_size({{ wx }}, 1, {{ wz }})
 fn {{ kernel }}(
@@ -47,9 +47,5 @@ fn {{ kernel }}(
 //% endif
     }
 {{ settle(pixels, texels, broadcast) }}
-//% for p in range(pixels)
-//% for q in range(texels)
-    if (m + {{ p }}u < rows && n + {{ q }}u < width) { emit((m + {{ p }}u) * width + n{{ q }}, (m + {{ p }}u) * pitch + offset + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
-//% endfor
-//% endfor
+{{ store(pixels, texels, "rows", broadcast) }}
 }

@@ -5,14 +5,17 @@
 //   element_NAME(e) -> f32 (i32)                               element e, counted with row padding
 //   store_NAME(t, v)                                           outputs only
 //   block_NAME(b) -> Block                                     four texels, for weights in blocks; texels with quads
-//   pair_NAME(p) -> Pair                                       two texels of such weights, with `broadcast`
+//   pair_NAME(p) -> Pair                                       two texels: of such weights where a subgroup shares fewer
+//                                                              columns than it has lanes, and of a binding in `paired`,
+//                                                              which a kernel may set before this file; it has
+//   store_pair_NAME(p, v)                                      then, and nothing by the texel
 //   NAME[i]                                                    raw storage: words
 // `lanes(column)` is true where a lane is below `params.channels`.
 // `emit(texel, column, v)` (`emit(texel, at, column, v)` in kernels with the parameter `pitch`: `at` is the texel's place in
 // `dst`, which may be a wider tensor) stores to `dst` after the epilogue and zeroes lanes beyond `params.channels` unless they are
-// zero anyway (`unmasked`); `v` and the epilogue are vec4<i32> where `dst` is stored so.
+// zero anyway (`unmasked`); `emit_pair(pair, column, v, w)` does so for two texels where `dst` is in `paired`. `v` and the epilogue are vec4<i32> where `dst` is stored so.
 //% set quad = broadcast is defined and broadcast == 4
-//% set shared = broadcast is defined and broadcast and not quad
+//% set shared = broadcast is defined and broadcast and not quad and texels % broadcast != 0
 //% if f16_typed
 enable f16;
 //% endif
@@ -74,8 +77,16 @@ fn unpack_half4(w: vec2<u32>) -> vec4<f32> {
     return vec4<f32>(unpack_half2(w.x), unpack_half2(w.y));
 }
 
+//% if wide
+// What is read has words of 64 bits: on lavapipe a load costs by the component, whatever its size; stores of them are slow.
+fn words_of(word: u64) -> vec2<u32> { return vec2<u32>(u32(word), u32(word >> 32u)); }
+fn word_of(word: u64, which: u32) -> u32 { return select(u32(word), u32(word >> 32u), (which & 1u) != 0u); }
+fn floats_of(words: vec2<u64>) -> vec4<f32> { return bitcast<vec4<f32>>(vec4<u32>(words_of(words.x), words_of(words.y))); }
+//% endif
+
 //% for b in bindings
 //% set access = "read" if b.read_only else "read_write"
+//% set two = (b.blocks and shared) or (paired is defined and b.name in paired)
 //% if b.storage == "raw"
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<u32>;
 //% elif b.storage == "i32"
@@ -85,10 +96,32 @@ fn element_{{ b.name }}(e: u32) -> i32 { return {{ b.name }}[e >> 2u][e & 3u]; }
 //% if b.writes
 fn store_{{ b.name }}(t: u32, v: vec4<i32>) { {{ b.name }}[t] = v; }
 //% endif
+//% elif b.storage == "f32" and wide and not b.writes
+//% if two
+@group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<vec4<u64>>;
+fn pair_{{ b.name }}(i: u32) -> Pair {
+    let words = {{ b.name }}[i];
+    return Pair(floats_of(words.xy), floats_of(words.zw));
+}
+//% elif b.blocks and not quad
+@group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<array<vec4<u64>, 2>>;
+fn block_{{ b.name }}(i: u32) -> Block {
+    let low = {{ b.name }}[i][0];
+    let high = {{ b.name }}[i][1];
+    return Block(floats_of(low.xy), floats_of(low.zw), floats_of(high.xy), floats_of(high.zw));
+}
+//% else
+@group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<vec2<u64>>;
+fn load_{{ b.name }}(t: u32) -> vec4<f32> { return floats_of({{ b.name }}[t]); }
+fn element_{{ b.name }}(e: u32) -> f32 { return bitcast<f32>(word_of({{ b.name }}[e >> 2u][(e >> 1u) & 1u], e)); }
+//% endif
 //% elif b.storage == "f32"
-//% if b.blocks and shared
+//% if two
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<Pair>;
 fn pair_{{ b.name }}(i: u32) -> Pair { return {{ b.name }}[i]; }
+//% if b.writes
+fn store_pair_{{ b.name }}(i: u32, v: Pair) { {{ b.name }}[i] = v; }
+//% endif
 //% elif b.blocks and not quad
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<Block>;
 fn block_{{ b.name }}(i: u32) -> Block { return {{ b.name }}[i]; }
@@ -101,9 +134,14 @@ fn store_{{ b.name }}(t: u32, v: vec4<f32>) { {{ b.name }}[t] = v; }
 //% endif
 //% endif
 //% elif f16_typed
-//% if b.blocks and shared
+//% if two
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<array<vec4<f16>, 2>>;
 fn pair_{{ b.name }}(i: u32) -> Pair { return Pair(vec4<f32>({{ b.name }}[i][0]), vec4<f32>({{ b.name }}[i][1])); }
+//% if b.writes
+fn store_pair_{{ b.name }}(i: u32, v: Pair) {
+    {{ b.name }}[i] = array<vec4<f16>, 2>(vec4<f16>(clamp_half(v.x)), vec4<f16>(clamp_half(v.y)));
+}
+//% endif
 //% elif b.blocks and not quad
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<array<vec4<f16>, 4>>;
 fn block_{{ b.name }}(i: u32) -> Block {
@@ -117,13 +155,36 @@ fn element_{{ b.name }}(e: u32) -> f32 { return f32({{ b.name }}[e >> 2u][e & 3u
 fn store_{{ b.name }}(t: u32, v: vec4<f32>) { {{ b.name }}[t] = vec4<f16>(clamp_half(v)); }
 //% endif
 //% endif
+//% elif wide and not b.writes
+//% if two
+@group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<vec2<u64>>;
+fn pair_{{ b.name }}(i: u32) -> Pair {
+    let words = {{ b.name }}[i];
+    return Pair(unpack_half4(words_of(words.x)), unpack_half4(words_of(words.y)));
+}
+//% elif b.blocks and not quad
+@group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<vec4<u64>>;
+fn block_{{ b.name }}(i: u32) -> Block {
+    let words = {{ b.name }}[i];
+    return Block(
+        unpack_half4(words_of(words.x)), unpack_half4(words_of(words.y)),
+        unpack_half4(words_of(words.z)), unpack_half4(words_of(words.w)));
+}
 //% else
-//% if b.blocks and shared
+@group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<u64>;
+fn load_{{ b.name }}(t: u32) -> vec4<f32> { return unpack_half4(words_of({{ b.name }}[t])); }
+fn element_{{ b.name }}(e: u32) -> f32 { return unpack_half2(word_of({{ b.name }}[e >> 2u], e >> 1u))[e & 1u]; }
+//% endif
+//% else
+//% if two
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<vec4<u32>>;
 fn pair_{{ b.name }}(i: u32) -> Pair {
     let words = {{ b.name }}[i];
     return Pair(unpack_half4(words.xy), unpack_half4(words.zw));
 }
+//% if b.writes
+fn store_pair_{{ b.name }}(i: u32, v: Pair) { {{ b.name }}[i] = vec4<u32>(pack_half4(v.x), pack_half4(v.y)); }
+//% endif
 //% elif b.blocks and not quad
 @group(0) @binding({{ b.index }}) var<storage, {{ access }}> {{ b.name }}: array<array<vec4<u32>, 2>>;
 fn block_{{ b.name }}(i: u32) -> Block {
@@ -170,17 +231,27 @@ fn lanes(column: u32) -> vec4<bool> {
 
 //% set result = "vec4<i32>" if int_result else "vec4<f32>"
 //% set at = "at" if has_pitch else "texel"
-fn emit(texel: u32, {{ "at: u32, " if has_pitch }}column: u32, value: {{ result }}) {
+// What is stored as a texel: the value behind the epilogue.
+fn finish(texel: u32, column: u32, value: {{ result }}) -> {{ result }} {
     var v = value;
 //% for expression in epilogue
     v = {{ expression }};
 //% endfor
 //% if unmasked is undefined
-    store_dst({{ at }}, select({{ result }}(), v, lanes(column)));
+    return select({{ result }}(), v, lanes(column));
 //% else
-    store_dst({{ at }}, v);
+    return v;
 //% endif
 }
+//% if paired is defined and "dst" in paired
+fn emit_pair(pair: u32, column: u32, x: {{ result }}, y: {{ result }}) {
+    store_pair_dst(pair, Pair(finish(pair * 2u, column, x), finish(pair * 2u + 1u, column + 1u, y)));
+}
+//% else
+fn emit(texel: u32, {{ "at: u32, " if has_pitch }}column: u32, value: {{ result }}) {
+    store_dst({{ at }}, finish(texel, column, value));
+}
+//% endif
 //% endif
 
 // Index of an invocation of a linear dispatch, which folds into y beyond 65,535 workgroups.

@@ -60,6 +60,10 @@
 //%     for q in range(texels)
     let column{{ q }} = (block0 + min(column - first + {{ q }}u, span - 1u)) * 4u + lane;
 //%     endfor
+//%   elif broadcast and texels % broadcast == 0
+//%     for j in range(texels // broadcast)
+    let column{{ j }} = block0 + min(column - first + {{ j * broadcast }}u + local.x % {{ broadcast }}u, span - 1u);
+//%     endfor
 //%   elif broadcast
     let lane = (column - first) * 2u + local.x % {{ broadcast }}u;
 //%     for j in range((texels * 2 + broadcast - 1) // broadcast)
@@ -73,7 +77,7 @@
 //% endmacro
 
 // The blocks w0 … of one row of weights. With `broadcast`, the lanes of a subgroup share the columns: each loads
-// another half block, and all take all of them. The four lanes of a quad exchange instead: blocks are transposed there,
+// another block, or half of one where there are fewer columns than lanes, and all take all of them. The four lanes of a quad exchange instead: blocks are transposed there,
 // a lane loads four inputs' weights of one output, wQ_0, and wQ_1 … wQ_3 are those of the lanes 1 … 3 xor its own.
 //% macro weight_row(texels, broadcast, row)
 //%   if broadcast == 4
@@ -82,6 +86,17 @@
         let w{{ q }}_1 = quadSwapX(w{{ q }}_0);
         let w{{ q }}_2 = quadSwapY(w{{ q }}_0);
         let w{{ q }}_3 = quadSwapDiagonal(w{{ q }}_0);
+//%     endfor
+//%   elif broadcast and texels % broadcast == 0
+//%     for j in range(texels // broadcast)
+        let own{{ j }} = block_weights(column{{ j }} + ({{ row }}) * span);
+//%     endfor
+//%     for q in range(texels)
+//%       set own = "own" ~ (q // broadcast)
+//%       set lane = q % broadcast
+        let w{{ q }} = Block(
+            subgroupBroadcast({{ own }}.x, {{ lane }}u), subgroupBroadcast({{ own }}.y, {{ lane }}u),
+            subgroupBroadcast({{ own }}.z, {{ lane }}u), subgroupBroadcast({{ own }}.w, {{ lane }}u));
 //%     endfor
 //%   elif broadcast
 //%     for j in range((texels * 2 + broadcast - 1) // broadcast)
@@ -121,4 +136,27 @@
         acc{{ p }}_{{ q }} = fma(w{{ q }}.w, vec4<f32>({{ a }}.w), acc{{ p }}_{{ q }});
 //%     endif
 //%   endfor
+//% endmacro
+
+// Stores the tile from row `m` of `rows` and column `n` on. Subgroups that share weights have large tiles, whose texels'
+// epilogues would be most of the code: theirs are in a loop, which takes one column's sums after another.
+//% macro store(pixels, texels, rows, broadcast)
+//%   if broadcast > 4
+    for (var q = 0u; q < {{ texels }}u; q++) {
+        let column = n + q;
+//%     for p in range(pixels)
+        var v{{ p }} = acc{{ p }}_0;
+//%       for q in range(1, texels)
+        v{{ p }} = select(v{{ p }}, acc{{ p }}_{{ q }}, q == {{ q }}u);
+//%       endfor
+        if (m + {{ p }}u < {{ rows }} && column < width) { emit((m + {{ p }}u) * width + column, (m + {{ p }}u) * pitch + offset + column, column, v{{ p }}); }
+//%     endfor
+    }
+//%   else
+//%     for p in range(pixels)
+//%       for q in range(texels)
+    if (m + {{ p }}u < {{ rows }} && n + {{ q }}u < width) { emit((m + {{ p }}u) * width + n{{ q }}, (m + {{ p }}u) * pitch + offset + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
+//%       endfor
+//%     endfor
+//%   endif
 //% endmacro

@@ -174,7 +174,7 @@ impl Tuning {
         };
         Self {
             class,
-            dialect: Dialect { f16, rounding },
+            dialect: Dialect { f16, rounding, wide: false },
             product,
             product_few,
             vector,
@@ -217,6 +217,12 @@ impl Tuning {
             self.many_rows = 2;
             self.conv_strip_taps = 0;
         }
+        self
+    }
+
+    /// The row where shaders may have integers of 64 bits (SHADER_INT64): lavapipe moves texels in them.
+    pub fn with_wide_words(mut self) -> Self {
+        self.dialect.wide = self.class == AdapterClass::Lavapipe;
         self
     }
 

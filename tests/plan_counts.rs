@@ -23,7 +23,7 @@ type Table = BTreeMap<String, Row>;
 
 /// Adapters of the table: a name, what they are, and the precision that suits them.
 fn adapters() -> [(&'static str, Tuning, &'static str); 3] {
-    let lavapipe = Tuning::of(AdapterClass::Lavapipe, true, true).with_subgroups(8, 8);
+    let lavapipe = Tuning::of(AdapterClass::Lavapipe, true, true).with_subgroups(8, 8).with_wide_words();
     [
         ("lavapipe", lavapipe, "precision=f16"),
         ("swiftshader", Tuning::of(AdapterClass::SwiftShader, false, true), "precision=f32"),

@@ -9,10 +9,11 @@ use tflite_wgpu::{
 #[test]
 fn transfer_kernels_validate() -> Result<(), Box<dyn std::error::Error>> {
     for dialect in [
-        Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore },
-        Dialect { f16: F16Form::Packed, rounding: Rounding::Integer },
-        Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin },
-        Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin },
+        Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: false },
+        Dialect { f16: F16Form::Packed, rounding: Rounding::Integer, wide: false },
+        Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin, wide: false },
+        Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin, wide: false },
+        Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: true },
     ] {
         for name in ["import_host", "export_host"] {
             for host in ["f32", "f16", "bf16", "i32", "i64", "u8", "i8", "i16"] {

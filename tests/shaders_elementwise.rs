@@ -13,11 +13,12 @@ use tflite_wgpu_model::*;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const DIALECTS: [Dialect; 4] = [
-    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::Integer },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin },
-    Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin },
+const DIALECTS: [Dialect; 5] = [
+    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: false },
+    Dialect { f16: F16Form::Packed, rounding: Rounding::Integer, wide: false },
+    Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin, wide: false },
+    Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin, wide: false },
+    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: true },
 ];
 
 struct Case {

@@ -15,11 +15,12 @@ use tflite_wgpu_model::*;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const DIALECTS: [Dialect; 4] = [
-    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::Integer },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin },
-    Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin },
+const DIALECTS: [Dialect; 5] = [
+    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: false },
+    Dialect { f16: F16Form::Packed, rounding: Rounding::Integer, wide: false },
+    Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin, wide: false },
+    Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin, wide: false },
+    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: true },
 ];
 
 const CLASSES: [AdapterClass; 6] = [
@@ -75,7 +76,7 @@ fn region(case: &Case, storage: Storage) -> Result<Region> {
 fn validate(cases: &[Case]) -> Result {
     let mut seen = BTreeSet::new();
     for case in cases {
-        let shared = Tuning::of(AdapterClass::Lavapipe, false, true).with_subgroups(8, 8);
+        let shared = Tuning::of(AdapterClass::Lavapipe, false, true).with_subgroups(8, 8).with_wide_words();
         assert_eq!(shared.product.broadcast, 8);
         let quads = Tuning::of(AdapterClass::SwiftShader, false, true).with_subgroups(4, 4);
         assert!(quads.product.has_quads());

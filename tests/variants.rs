@@ -40,6 +40,8 @@ fn tunings() -> Vec<Tuning> {
     let full = env::var_os("TFLITE_WGPU_FULL").is_some();
     let classes = if full { &CLASSES[..] } else { &CLASSES[..2] };
     let mut all: Vec<Tuning> = classes.iter().map(|&class| Tuning::of(class, true, true)).collect();
+    // As Mesa's has them: subgroups of eight lanes, and words of 64 bits.
+    all.push(Tuning::of(AdapterClass::Lavapipe, false, true).with_subgroups(8, 8).with_wide_words());
     all.push(Tuning::of(AdapterClass::Integrated, false, false));
     all
 }
@@ -183,7 +185,7 @@ fn a_broken_text_is_noticed() -> Result {
         &mut asked,
     )?;
     let ((_, variant), _) = asked.iter().find(|((kernel, _), _)| *kernel == row.name).ok_or("no softmax")?;
-    let dialect = Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore };
+    let dialect = Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: false };
     let text = kernels::render(row, variant, dialect)?;
     assert!(translate(&text, row.bindings.len()).is_ok());
     assert!(translate(&text, row.bindings.len() + 1).is_err());

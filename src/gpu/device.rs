@@ -104,6 +104,9 @@ impl GpuDevice {
         if adapter.features().contains(wgpu::Features::SUBGROUP) {
             tuning = tuning.with_subgroups(info.subgroup_min_size, info.subgroup_max_size);
         }
+        if adapter.features().contains(wgpu::Features::SHADER_INT64) {
+            tuning = tuning.with_wide_words();
+        }
         if let Some(typed) = options.typed_f16 {
             tuning.dialect.f16 = if typed && summary.shader_f16 { F16Form::Typed } else { F16Form::Packed };
         }
@@ -111,6 +114,7 @@ impl GpuDevice {
             | wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES
             | wgpu::Features::PIPELINE_CACHE
+            | wgpu::Features::SHADER_INT64
             | wgpu::Features::SUBGROUP;
         let required_limits = match options.limits {
             DeviceLimits::Adapter => adapter.limits(),
@@ -150,6 +154,9 @@ impl GpuDevice {
         let mut tuning = Tuning::of(adapter::classify(&info), typed, builtin);
         if device.features().contains(wgpu::Features::SUBGROUP) {
             tuning = tuning.with_subgroups(info.subgroup_min_size, info.subgroup_max_size);
+        }
+        if device.features().contains(wgpu::Features::SHADER_INT64) {
+            tuning = tuning.with_wide_words();
         }
         Arc::new(Self::new(summary, tuning, device, queue, Arc::default()))
     }

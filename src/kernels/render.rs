@@ -37,6 +37,9 @@ pub struct Dialect {
     pub f16: F16Form,
     /// Conversion of packed halves.
     pub rounding: Rounding,
+    /// Whether texels of f32 and of packed halves are read in words of 64 bits (SHADER_INT64), where a load costs by
+    /// the component. Users' kernels have words of 32 bits everywhere.
+    pub wide: bool,
 }
 
 /// A template that does not render.
@@ -144,6 +147,7 @@ pub(super) fn template(row: &KernelRow, variant: &Variant, dialect: Dialect) -> 
         has_channels => row.params.iter().any(|(name, _)| *name == "channels"),
         int_result => int_result(row, variant),
         f16_typed => dialect.f16 == F16Form::Typed,
+        wide => dialect.wide && user::text(row.name).is_none(),
         round_store => dialect.rounding != Rounding::Builtin,
         round_load => dialect.rounding == Rounding::Integer,
         ..Template::from(values)

@@ -196,11 +196,17 @@ fn check_names(kernel: &str, inputs: &[(String, bool)], params: &[(String, Param
 
 /// Every way in which halves are held and converted, with what naga must allow for it.
 const DIALECTS: [(Dialect, Capabilities); 4] = [
-    (Dialect { f16: F16Form::Packed, rounding: Rounding::Integer }, Capabilities::empty()),
-    (Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore }, Capabilities::SHADER_FLOAT16_IN_FLOAT32),
-    (Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin }, Capabilities::SHADER_FLOAT16_IN_FLOAT32),
+    (Dialect { f16: F16Form::Packed, rounding: Rounding::Integer, wide: false }, Capabilities::empty()),
     (
-        Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin },
+        Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: false },
+        Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+    ),
+    (
+        Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin, wide: false },
+        Capabilities::SHADER_FLOAT16_IN_FLOAT32,
+    ),
+    (
+        Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin, wide: false },
         Capabilities::SHADER_FLOAT16.union(Capabilities::SHADER_FLOAT16_IN_FLOAT32),
     ),
 ];

@@ -143,13 +143,15 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         .param("width", out_channels.div_ceil(4))
         .param("multiplier", multiplier)
         .param("channels", out_channels);
-    let (step, columns) = if kernel == "depthwise_strip" {
+    let (step, columns, texels) = if kernel == "depthwise_strip" {
         let step = step.value("kernel_w", tile::to_i64(x.taps)).value("stride", tile::to_i64(x.stride));
-        (step.value("dilated", i64::from(x.dilation > 1)), turn.next_multiple_of(pixels) * x.dilation)
+        let step = step.value("dilated", i64::from(x.dilation > 1));
+        let texels = tile::texels_at_once(ctx, [src, dst], out_channels.div_ceil(4));
+        (step.value("texels", tile::to_i64(texels)), turn.next_multiple_of(pixels) * x.dilation, texels)
     } else {
-        (step, x.output)
+        (step, x.output, 1)
     };
-    tile::cover_rows(step, WORKGROUP, pixels, [batch, y.output, columns, out_channels])
+    tile::cover_rows(step, WORKGROUP, pixels, [batch, y.output, columns, out_channels.div_ceil(texels)])
         .clean()
         .fused(&node.fused)
         .macs(batch * y.output * x.output * out_channels * shape.taps)

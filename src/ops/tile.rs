@@ -1,7 +1,12 @@
 //! Tiles of matrix products: how many rows and output texels an invocation computes, and how dispatches cover them.
 
-use super::StepBuilder;
-use crate::tuning::{Choice, Lanes, ProductShape, Split, Staged, Tile};
+use tflite_wgpu_model::TensorId;
+
+use super::{LowerCtx, StepBuilder};
+use crate::{
+    region::Storage,
+    tuning::{Choice, Lanes, ProductShape, Split, Staged, Tile},
+};
 
 /// The largest number of workgroups WebGPU promises per dimension.
 const MAX_GROUPS: usize = 65_535;
@@ -74,6 +79,13 @@ pub(super) fn cover_rows(step: StepBuilder, workgroup: [usize; 2], pixels: usize
         rows.div_ceil(wy),
         batch,
     ])
+}
+
+/// Texels of each of these tensors that an invocation takes at once, where they lie side by side in rows of `width`
+/// texels: two of halves where words are wide, as one load brings both.
+pub(super) fn texels_at_once(ctx: &LowerCtx<'_>, tensors: [TensorId; 2], width: usize) -> usize {
+    let halves = || tensors.iter().all(|&id| ctx.region.tensor(id).storage == Storage::F16);
+    if ctx.tuning.dialect.wide && width.is_multiple_of(2) && halves() { 2 } else { 1 }
 }
 
 /// A tile size as a template value.
