@@ -37,6 +37,7 @@ enum Kind {
     Dense,
     MaxPool,
     AveragePool,
+    L2Pool,
 }
 
 /// What follows the operator and joins its kernel.
@@ -81,7 +82,7 @@ impl Case {
             Kind::Grouped(groups) => Some(vec![self.channels, self.taps, self.taps, depth / groups]),
             Kind::Depthwise => Some(vec![1, self.taps, self.taps, self.channels]),
             Kind::Dense => Some(vec![self.channels, depth]),
-            Kind::MaxPool | Kind::AveragePool => None,
+            Kind::MaxPool | Kind::AveragePool | Kind::L2Pool => None,
         }
     }
 
@@ -123,6 +124,7 @@ impl Case {
             }),
             Kind::MaxPool => Op::MaxPool2d(pool),
             Kind::AveragePool => Op::AveragePool2d(pool),
+            Kind::L2Pool => Op::L2Pool2d(pool),
         }
     }
 
@@ -236,13 +238,14 @@ fn depthwise_convolutions() -> TestResult {
 
 #[test]
 fn pools() -> TestResult {
-    use Kind::{AveragePool, MaxPool};
-    for kind in [MaxPool, AveragePool] {
+    use Kind::{AveragePool, L2Pool, MaxPool};
+    for kind in [MaxPool, AveragePool, L2Pool] {
         run(&[
             with(Tail::Relu6, case(kind, [1, 14, 14, 8], 8, 3, 2)),
             with(Tail::Logistic, case(kind, [2, 7, 9, 5], 5, 2, 1)),
             case(kind, [1, 7, 7, 6], 6, 7, 1),
             case(kind, [1, 7, 8, 9], 9, 3, 1),
+            with(Tail::Residual, case(kind, [2, 9, 16, 15], 15, 3, 1)),
         ])?;
     }
     Ok(())

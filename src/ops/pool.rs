@@ -70,6 +70,7 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     };
     let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride);
     let (pixels, kernel_w, stride) = if strip { (ctx.tuning.strip(x.output), x.taps, x.stride) } else { (1, 0, 0) };
+    let texels = tile::texels_at_once(ctx, [src, dst], channels.div_ceil(4));
     let step = window::params(ctx.step("pool", node), y, x)
         .tensor("src", src)
         .tensor("dst", dst)
@@ -77,8 +78,9 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         .param("channels", channels)
         .text("fold_op", fold)
         .value("kernel_w", tile::to_i64(kernel_w))
-        .value("stride", tile::to_i64(stride));
-    tile::cover_rows(step, WORKGROUP, pixels, shape)
+        .value("stride", tile::to_i64(stride))
+        .value("texels", tile::to_i64(texels));
+    tile::cover_rows(step, WORKGROUP, pixels, [batch, y.output, x.output, channels.div_ceil(texels)])
         .clean()
         .fused(&node.fused)
         .macs(shape.iter().product::<usize>() * y.taps * x.taps)
