@@ -130,6 +130,8 @@ pub struct Tuning {
     /// Columns of an invocation of depthwise convolutions that walks down its rows, by stride 1 or 2; 0 where strips of a
     /// row are faster.
     pub depthwise_columns: [usize; 2],
+    /// Workgroups that keep all threads busy with those; an invocation's rows are cut until there are as many.
+    pub depthwise_groups: usize,
     /// Whether reductions run one invocation per row; otherwise a workgroup per row.
     pub row_per_invocation: bool,
     /// Gates of squeeze-and-excite blocks.
@@ -172,6 +174,7 @@ impl Tuning {
                 (Tile::pixels(4, 1, [8, 2]), Tile::channels(2, 1, [8, 2]), Tile::channels(1, 1, [32, 1]), 1, [2, 4])
             }
         };
+        let columns = matches!(class, AdapterClass::SwiftShader | AdapterClass::Lavapipe);
         Self {
             class,
             dialect: Dialect { f16, rounding, wide: false },
@@ -186,7 +189,8 @@ impl Tuning {
             conv_texels,
             conv_strip_taps: if class.is_software() { 3 } else { 7 },
             strips,
-            depthwise_columns: if class == AdapterClass::SwiftShader { [4, 2] } else { [0, 0] },
+            depthwise_columns: if columns { [4, 2] } else { [0, 0] },
+            depthwise_groups: if class == AdapterClass::SwiftShader { 32 } else { 16 },
             row_per_invocation: class.is_software(),
             squeeze: match class.is_software() {
                 true => Squeezes { lanes: 8, groups: 2, texels: 24 << 10 },

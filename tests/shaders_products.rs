@@ -101,7 +101,6 @@ fn validate(cases: &[Case]) -> Result {
                     "conv_staged" if tuning.staged.is_empty() => "conv_general",
                     _ if rolled => "conv_general",
                     "depthwise_strip" if tuning.depthwise_columns != [0, 0] => "depthwise_column",
-                    "depthwise_dilated" => "depthwise_strip",
                     kernel => kernel,
                 };
                 assert_eq!(last.kernel, kernel, "{:?} {:?}", case.op, case.inputs);
@@ -244,7 +243,7 @@ fn depthwise_convolutions_validate() -> Result {
         case(depthwise(2, 1), &[&[1, 9, 14, 8], &[1, 3, 3, 8], &[8]], &[0], &[1, 5, 7, 8], "depthwise_strip"),
         case(depthwise(1, 1), &[&[1, 9, 16, 8], &[1, 5, 5, 8], &[8]], &[0], &[1, 9, 16, 8], "depthwise_strip"),
         case(depthwise(2, 1), &[&[1, 9, 16, 8], &[1, 5, 5, 8], &[8]], &[0], &[1, 5, 8, 8], "depthwise_strip"),
-        case(depthwise(1, 2), &[&[1, 9, 16, 8], &[1, 3, 3, 8]], &[0], &[1, 9, 16, 8], "depthwise_dilated"),
+        case(depthwise(1, 2), &[&[1, 9, 16, 8], &[1, 3, 3, 8]], &[0], &[1, 9, 16, 8], "depthwise_strip"),
         case(depthwise(1, 1), &[&[1, 9, 16, 8], &[1, 7, 7, 8]], &[0], &[1, 9, 16, 8], "depthwise_general"),
         case(depthwise(1, 1), &[&[1, 9, 16, 3], &[1, 3, 3, 6]], &[0], &[1, 9, 16, 6], "depthwise_scalar"),
         case(depthwise(1, 1), &[&[1, 9, 16, 1], &[1, 3, 3, 6]], &[0], &[1, 9, 16, 6], "conv_strip"),

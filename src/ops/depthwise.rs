@@ -38,7 +38,8 @@ const fn kernel(name: &'static str) -> KernelRow {
     }
 }
 
-const COLUMN_PARAMS: &[(&str, ParamType)] = &window::param_table::<14>(&["src_width", "width", "chunk", "channels"]);
+const COLUMN_PARAMS: &[(&str, ParamType)] =
+    &window::param_table::<15>(&["src_width", "width", "dilation", "chunk", "channels"]);
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[
@@ -65,9 +66,6 @@ const GENERAL_PIXELS: usize = 4;
 const WORKGROUP: [usize; 2] = [8, 4];
 
 const COLUMN_WORKGROUP: [usize; 2] = [8, 1];
-
-/// Workgroups that keep all threads busy; an invocation's rows are cut until there are as many.
-const BUSY_GROUPS: usize = 32;
 
 fn support(ctx: &SupportCtx<'_>) -> Result<(), Reason> {
     window::support_activations(ctx, 0)?;
@@ -158,11 +156,12 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
         .finish(ctx)
 }
 
-/// Columns per invocation where walking down the rows is the fastest: small filters of one stride, without dilation.
+/// Columns per invocation where walking down the rows is the fastest: small filters of one stride, or of one dilation.
 fn column_pixels(tuning: &Tuning, geometry: &Geometry) -> Option<usize> {
     let Geometry { y, x, in_channels, out_channels, .. } = *geometry;
     let filter = STRIP_FILTERS.contains(&y.taps) && STRIP_FILTERS.contains(&x.taps);
-    let fits = filter && y.stride == x.stride && y.dilation == 1 && x.dilation == 1 && in_channels == out_channels;
+    let alike = y.stride == x.stride && y.dilation == x.dilation && (x.stride == 1 || x.dilation == 1);
+    let fits = filter && alike && in_channels == out_channels;
     let stride = STRIP_STRIDES.iter().position(|&stride| stride == x.stride)?;
     tuning.depthwise_columns.get(stride).copied().filter(|&pixels| fits && pixels > 0)
 }
@@ -177,8 +176,13 @@ fn lower_columns(
     let Geometry { batch, y, x, in_channels, out_channels } = *geometry;
     let (src, dst) = (ctx.input(node, 0)?, ctx.output(node, 0)?);
     let width = out_channels.div_ceil(4);
-    let bands = batch * (x.output.div_ceil(pixels) * width).div_ceil(COLUMN_WORKGROUP[0]);
-    let chunk = y.output.div_ceil(BUSY_GROUPS.div_ceil(bands).min(y.output));
+    let texels = tile::texels_at_once(ctx, [src, dst], width);
+    // Columns and rows of one remainder by the dilation belong together.
+    let gap = x.dilation;
+    let columns = x.output.div_ceil(gap).next_multiple_of(pixels) * gap;
+    let rows = y.output.div_ceil(gap);
+    let bands = batch * gap * (columns / pixels * (width / texels)).div_ceil(COLUMN_WORKGROUP[0]);
+    let chunk = rows.div_ceil(ctx.tuning.depthwise_groups.div_ceil(bands).min(rows));
     let step = window::params(ctx.step("depthwise_column", node), y, x)
         .tensor("src", src)
         .operand("weights", weights)
@@ -186,12 +190,16 @@ fn lower_columns(
         .tensor("dst", dst)
         .param("src_width", in_channels.div_ceil(4))
         .param("width", width)
+        .param("dilation", gap)
         .param("chunk", chunk)
         .param("channels", out_channels)
         .value("kernel_h", tile::to_i64(y.taps))
         .value("kernel_w", tile::to_i64(x.taps))
-        .value("stride", tile::to_i64(x.stride));
-    tile::cover_rows(step, COLUMN_WORKGROUP, pixels, [batch, y.output.div_ceil(chunk), x.output, out_channels])
+        .value("stride", tile::to_i64(x.stride))
+        .value("dilated", i64::from(gap > 1))
+        .value("texels", tile::to_i64(texels));
+    let output = [batch, rows.div_ceil(chunk) * gap, columns, out_channels.div_ceil(texels)];
+    tile::cover_rows(step, COLUMN_WORKGROUP, pixels, output)
         .clean()
         .fused(&node.fused)
         .macs(batch * y.output * x.output * out_channels * y.taps * x.taps)
