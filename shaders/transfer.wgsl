@@ -2,8 +2,12 @@
 //
 // import_host: dst[row][c] = convert(src)      src: the host's bytes in C order; dst: texels
 // copy_texels: dst[t] = src[t]
-// export_host: dst = convert(src[row][c])      src: texels; dst: words of the host's bytes, one invocation a word
+// export_host: dst = convert(src[row][c])      src: texels; dst: words of the host's bytes, one invocation a word; of
+//   f32 and i32 with `by_texel`, one a texel
 // Twin: the identity.
+//% if kernel == "export_host" and by_texel
+//% set hoisted = true
+//% endif
 //% include "prelude.wgsl"
 
 //% if kernel == "import_host"
@@ -59,6 +63,22 @@ fn copy_texels(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
     let texel = linear_index(id, groups, 64u);
     if (texel >= params.texels) { return; }
     store_dst(texel, load_src(texel));
+}
+//% elif by_texel
+@compute @workgroup_size(64)
+fn export_host(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    begin();
+    let texel = linear_index(id, groups, 64u);
+    let row = texel / params.width;
+    let column = texel - row * params.width;
+    let base = row * params.channels + column * 4u;
+    if (base >= params.elements) { return; }
+    let left = params.channels - column * 4u;
+    let v = bitcast<vec4<u32>>(vec4<{{ host }}>(load_src(texel)));
+    dst[base] = v.x;
+    if (left > 1u) { dst[base + 1u] = v.y; }
+    if (left > 2u) { dst[base + 2u] = v.z; }
+    if (left > 3u) { dst[base + 3u] = v.w; }
 }
 //% else
 // Element e of the host's order, read from texels.

@@ -21,11 +21,16 @@ fn transfer_kernels_validate() -> Result<(), Box<dyn std::error::Error>> {
                     let row = kernels::row(name).ok_or("no such kernel")?;
                     let storage =
                         if name == "import_host" { vec![Storage::Raw, storage] } else { vec![storage, Storage::Raw] };
-                    for single in [0, 1] {
+                    let whole = name == "export_host" && ["f32", "i32"].contains(&host);
+                    let forms = if whole { &[0, 1][..] } else { &[0] };
+                    for (single, by_texel) in
+                        [0, 1].into_iter().flat_map(|single| forms.iter().map(move |by_texel| (single, *by_texel)))
+                    {
                         let values = vec![
                             ("device", VariantValue::Text(device)),
                             ("host", VariantValue::Text(host)),
                             ("single", VariantValue::Int(single)),
+                            ("by_texel", VariantValue::Int(by_texel)),
                         ];
                         let storage = storage.clone();
                         let text = kernels::render(row, &Variant { storage, values, epilogue: vec![] }, dialect)?;

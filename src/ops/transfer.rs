@@ -93,6 +93,8 @@ pub fn export(ctx: &mut LowerCtx<'_>, id: TensorId, raw: TensorId) -> Result<(),
     let (host, device) = names(ctx, id)?;
     let texels = ctx.region.tensor(id).texels();
     let words = ctx.region.tensor(raw).device_bytes() / 4;
+    // Where accesses are what costs, a texel is read once for all its words.
+    let by_texel = ctx.tuning.dialect.wide && matches!(host, "f32" | "i32");
     ctx.step_for("export_host", &[])
         .tensor("src", id)
         .tensor("dst", raw)
@@ -102,7 +104,8 @@ pub fn export(ctx: &mut LowerCtx<'_>, id: TensorId, raw: TensorId) -> Result<(),
         .param("channels", texels.channels)
         .text("host", host)
         .text("device", device)
-        .linear(words, WORKGROUP)
+        .value("by_texel", i64::from(by_texel))
+        .linear(if by_texel { texels.count() } else { words }, WORKGROUP)
         .finish(ctx)
 }
 
