@@ -157,7 +157,7 @@ fn images_are_resized() -> TestResult {
             let nearest = Op::ResizeNearestNeighbor(ResizeNearestNeighborOptions { align_corners, half_pixel_centers });
             let bilinear = Op::ResizeBilinear(ResizeBilinearOptions { align_corners, half_pixel_centers });
             let size = Value::i32(&[2], &[rows, columns])?;
-            for channels in [1, 3, 8] {
+            for channels in [1, 3, 8, 69] {
                 let shape = [2, h, w, channels];
                 let name = format!("{shape:?} to {rows}x{columns} {align_corners} {half_pixel_centers}");
                 for (op, modes) in [(&nearest, true), (&bilinear, false)] {

@@ -25,8 +25,10 @@ fn gathers_validate() -> Result {
 fn resizes_validate() -> Result {
     for kernel in ["resize_nearest", "resize_bilinear"] {
         for (from, to) in [(Storage::F32, Storage::F32), (Storage::F16, Storage::F16), (INT, INT)] {
-            validate(kernel, &[from, INT, to], &numbers(&[]))?;
+            validate(kernel, &[from, INT, to], &numbers(&[("texels", 1), ("run", 1)]))?;
         }
+        let halves = [Storage::F16, INT, Storage::F16];
+        validate(kernel, &halves, &numbers(&[("texels", 2), ("run", 8)]))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::{
     LowerCtx, LowerError, OpRow, SupportCtx,
     broadcast::{FLOATS, elementwise, known_shapes},
     movement::{MOVABLE, movable},
-    types,
+    tile, types,
 };
 use crate::{
     kernels::{
@@ -22,6 +22,9 @@ use crate::{
     reason::Reason,
     region::{RegionNode, Storage},
 };
+
+/// Pairs of texels of a pixel that an invocation makes, where it makes pairs.
+const RUN: usize = 8;
 
 /// Kernels of this family.
 pub const KERNELS: &[KernelRow] = &[row("resize_bilinear"), row("resize_nearest")];
@@ -151,7 +154,13 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     let key = format!("resize {bilinear} {mapping:?} {h}x{w} {rows}x{columns}");
     let taps = ctx.weights(&key, Storage::I32, || table(of(h, rows).into_iter().chain(of(w, columns))));
     let kernel = if bilinear { "resize_bilinear" } else { "resize_nearest" };
+    let result = ctx.region.tensor(dst).texels();
+    let texels = tile::texels_at_once(ctx, [src, dst], result.width);
+    let invocations = if texels == 2 { result.rows * result.width.div_ceil(2 * RUN) } else { result.count() };
     elementwise(ctx, kernel, node, dst)
+        .value("texels", tile::to_i64(texels))
+        .value("run", tile::to_i64(RUN))
+        .linear(invocations, ctx.tuning.linear_workgroup)
         .tensor("src", src)
         .operand("taps", taps)
         .param("in_height", h)
