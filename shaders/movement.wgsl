@@ -5,11 +5,17 @@
 // axis counts from low_d, and outside count_d indices the result is the fill); mirror (indices outside are reflected,
 // `edge` says whether the edge itself is left out).
 //
-// move_texels: whole texels; an index per texel         move_elements: element by element; an index per row of `dst`
+// move_texels: whole texels; an index per texel, or per `run` of them along axis 0, which has count0 in all, with
+//   `texels` = 2 in pairs, whose halves are left as they are
+// move_elements: element by element; an index per row of `dst`
 // transpose_blocks: 4 × 4 elements; axes a (columns of `dst`) and b (columns of `src`) change places
 // repack: the same elements in the same order, rows of another length
 // merge_columns: channels start … end of `dst` from `src`, one row each; lower ones stay, higher ones become zero
 // Twins: the movement, slice, pad, concat and blocks kernels of the reference.
+//% set run = run if run is defined else 0
+//% if run and texels == 2
+//% set paired = ["src", "dst"]
+//% endif
 //% include "prelude.wgsl"
 //% set scalar = "i32" if int_result else "f32"
 alias Scalar = {{ scalar }};
@@ -64,6 +70,17 @@ fn move_texels(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
     let texel = linear_index(id, groups, {{ workgroup }}u);
     if (texel >= params.texels) { return; }
     {{- walk("texel") }}
+//% if run
+    let count = min({{ run }}, params.count0 - i0 * {{ run }});
+    for (var k = 0; k < count; k++) {
+//% if texels == 2
+        let words = src[at + k];
+        dst[to + k] = vec4<u32>(words_of(words.x), words_of(words.y));
+//% else
+        store_dst(u32(to + k), load_src(u32(at + k)));
+//% endif
+    }
+//% else
 //% if mode == "bounded"
     var v = Texel(bitcast<Scalar>(params.fill));
     if (inside) { v = load_src(u32(at)); }
@@ -74,6 +91,7 @@ fn move_texels(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgr
     v = select(Texel(), v, lanes(u32(i0)));
 //% endif
     store_dst({{ "u32(to)" if targets else "texel" }}, v);
+//% endif
 }
 //% elif kernel == "move_elements"
 //% if inner == 3

@@ -177,6 +177,26 @@ fn slices_of_every_width() -> TestResult {
     float(&Op::Slice, &[data(&[9]), ints(&[4]), ints(&[5])])
 }
 
+/// Runs of whole texels, shorter and longer than one invocation's, from even and from odd places.
+#[test]
+fn runs_of_texels() -> TestResult {
+    let join = Op::Concatenation(ConcatenationOptions { axis: 2, ..Default::default() });
+    for channels in [8, 12, 40, 72, 136] {
+        let dims = data(&[2, 3, channels]);
+        for begin in [[0, 1, 0], [0, 1, 4], [1, 0, 8]] {
+            let some = channels as i32 - begin[2];
+            if some > 0 {
+                all(&Op::Slice, &[dims.clone(), ints(&begin), ints(&[-1, 2, some])])?;
+            }
+        }
+        all(&Op::Transpose, &[data(&[2, 3, 5, channels]), ints(&[0, 2, 1, 3])])?;
+        for first in [4, 8] {
+            all(&join, &[data(&[2, 3, first]), dims.clone(), data(&[2, 3, 16])])?;
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn strided_slices_with_masks_and_negative_strides() -> TestResult {
     let masks = |begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask| {

@@ -84,8 +84,25 @@ fn walking_kernels_validate() -> Result {
         }
         let plain = [("mode", "plain")];
         validate("move_texels", &values(&plain, &[("axes", axes), ("masked", 0), ("targets", 1)]))?;
+        let runs = [("axes", axes), ("masked", 0), ("targets", 1), ("run", 8), ("texels", 1)];
+        validate("move_texels", &values(&plain, &runs))?;
         validate("move_elements", &values(&plain, &[("axes", axes), ("inner", 3), ("targets", 0)]))?;
         validate("transpose_blocks", &values(&plain, &[("axes", axes), ("targets", 1)]))?;
+    }
+    Ok(())
+}
+
+/// Pairs of halves, which only dialects with wide words have.
+#[test]
+fn pairs_validate() -> Result {
+    let row = kernels::row("move_texels").ok_or("no such kernel")?;
+    let dialect = DIALECTS.into_iter().find(|dialect| dialect.wide).ok_or("no wide words")?;
+    for axes in [2, 4, 8] {
+        let numbers = [("axes", axes), ("masked", 0), ("targets", 1), ("run", 8), ("texels", 2)];
+        let values = values(&[("mode", "plain")], &numbers);
+        let text =
+            kernels::render(row, &Variant { storage: vec![Storage::F16; 2], values, epilogue: vec![] }, dialect)?;
+        translate(&text, row.bindings.len())?;
     }
     Ok(())
 }

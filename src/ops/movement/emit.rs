@@ -7,9 +7,12 @@ use super::{
     view::{Axis, Mode, View},
 };
 use crate::{
-    ops::{LowerCtx, LowerError, StepBuilder, transfer},
+    ops::{LowerCtx, LowerError, StepBuilder, tile, transfer},
     region::{RegionNode, Texels},
 };
+
+/// Texels, or pairs of texels, that an invocation moves where it has a run of them.
+const RUN: usize = 8;
 
 /// An axis as kernels walk it: places read and written per index.
 #[derive(Clone, Copy)]
@@ -110,6 +113,9 @@ fn texels(
     if axes.len() > MAX_AXES {
         return elements(ctx, node, ids, view, fill);
     }
+    if ctx.tuning.dialect.wide && view.mode == Mode::Plain && !masked {
+        return runs(ctx, node, ids, view, (view.offset / 4, 0), in_order(&axes, 1));
+    }
     let step = start(ctx, "move_texels", node, ids)
         .param("texels", rows * width)
         .param("channels", channels)
@@ -117,6 +123,40 @@ fn texels(
         .value("targets", 0)
         .linear(rows * width, ctx.tuning.linear_workgroup);
     walk(step, view, (view.offset / 4, 0), &in_order(&axes, 1), fill).finish(ctx)
+}
+
+/// Moves texels where finding a place costs more than a load: an invocation has a run of the innermost axis, whose
+/// places follow each other on both sides, and moves two texels at once where all places are even.
+fn runs(
+    ctx: &mut LowerCtx<'_>,
+    node: &RegionNode,
+    (src, dst): (TensorId, TensorId),
+    view: &View,
+    (offset, target_offset): (isize, usize),
+    mut axes: Vec<Walked>,
+) -> Result<(), LowerError> {
+    let even = |walked: &Walked| walked.axis.step % 2 == 0 && walked.to.is_multiple_of(2);
+    let outer_even = offset % 2 == 0 && target_offset.is_multiple_of(2) && axes.iter().skip(1).all(even);
+    let length = axes.first().map_or(1, |first| first.axis.size);
+    let texels = if outer_even { tile::texels_at_once(ctx, [src, dst], length) } else { 1 };
+    for walked in &mut axes {
+        walked.axis.step /= texels.cast_signed();
+        walked.to /= texels;
+    }
+    if let Some(first) = axes.first_mut() {
+        let (size, count) = ((length / texels).div_ceil(RUN), length / texels);
+        *first = Walked { axis: Axis { size, step: RUN.cast_signed(), low: 0, count }, to: RUN };
+    }
+    let invocations = axes.iter().map(|walked| walked.axis.size).product();
+    let step = start(ctx, "move_texels", node, (src, dst))
+        .param("texels", invocations)
+        .param("channels", ctx.region.tensor(dst).texels().channels)
+        .value("masked", 0)
+        .value("targets", 1)
+        .value("run", signed(RUN))
+        .value("texels", signed(texels))
+        .linear(invocations, ctx.tuning.linear_workgroup);
+    walk(step, view, (offset / texels.cast_signed(), target_offset / texels), &axes, 0).finish(ctx)
 }
 
 fn elements(
@@ -229,6 +269,9 @@ pub fn blocks(
         Walked { axis: Axis::new(block, 1), to: 1 },
         Walked { axis: Axis::new(count / block.max(1), block.cast_signed()), to: pitch },
     ];
+    if ctx.tuning.dialect.wide {
+        return runs(ctx, node, (src, dst), &view, (0, first), axes.to_vec());
+    }
     let step = start(ctx, "move_texels", node, (src, dst))
         .param("texels", count)
         .param("channels", channels)
