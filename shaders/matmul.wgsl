@@ -4,7 +4,8 @@
 // x: rows of texels over k, or over m with `adj_x` (x[z][k][m]); y: rows of texels over n, or over k with `adj_y`
 // (y[z][n][k]). A batch index z has three digits (sizes batch_1 and batch_2 of the lower
 // two); x_stride_i and y_stride_i are texels per step of digit i, 0 where the operand is broadcast.
-// Tile: {{ pixels }} rows by {{ texels }} texels. Twin: BATCH_MATMUL.
+// Tile: {{ pixels }} rows by {{ texels }} texels. Lanes lie over the texels; with `broadcast` over the rows, and the lanes of
+// a subgroup load texels of y for each other. Twin: BATCH_MATMUL.
 //% include "prelude.wgsl"
 //% from "tile.wgsl" import columns, multiply
 
@@ -16,10 +17,15 @@ fn matmul(@builtin(global_invocation_id) id: vec3<u32>) {
     let last = depth - 1u;
     let x_width = params.x_width;
     let y_width = params.y_width;
+//% if broadcast
+    let n = id.y * {{ texels }}u;
+    let m = id.x * {{ pixels }}u;
+//% else
     let n = id.x * {{ texels }}u;
     let m = id.y * {{ pixels }}u;
     if (m >= rows || n >= width) { return; }
 {{ columns(texels) }}
+//% endif
     let upper = id.z / params.batch_2;
     let z2 = id.z - upper * params.batch_2;
     let z0 = upper / params.batch_1;
@@ -35,7 +41,17 @@ fn matmul(@builtin(global_invocation_id) id: vec3<u32>) {
     let i{{ p }} = x_base + min(m + {{ p }}u, rows - 1u) * x_width;
 //% endfor
 //% endif
+//% if broadcast
+    // Texel j of a lane is texel `lane + j * {{ broadcast }}` of a turn: four of each column, by outputs or by depth.
+    let lane = id.x % {{ broadcast }}u;
+//% for j in range(texels * 4 // broadcast)
+    let column{{ j }} = min(n + (lane + {{ j * broadcast }}u) / 4u, width - 1u);
+    let part{{ j }} = lane % 4u;
 //% if adj_y
+    let j{{ j }} = y_base + min(column{{ j }} * 4u + part{{ j }}, params.channels - 1u) * y_width;
+//% endif
+//% endfor
+//% elif adj_y
     let last_column = params.channels - 1u;
 //% for q in range(texels)
 //% for o in range(4)
@@ -50,6 +66,30 @@ fn matmul(@builtin(global_invocation_id) id: vec3<u32>) {
 //% endfor
     let steps = (depth + 3u) / 4u;
     for (var k = 0u; k < steps; k++) {
+//% if broadcast
+//% for j in range(texels * 4 // broadcast)
+//% if adj_y
+        let own{{ j }} = load_y(j{{ j }} + k);
+//% else
+        let own{{ j }} = load_y(y_base + min(k * 4u + part{{ j }}, last) * y_width + column{{ j }});
+//% endif
+//% endfor
+//% for q in range(texels)
+//% for o in range(4)
+//% set place = q * 4 + o
+        let r{{ q }}_{{ o }} = subgroupBroadcast(own{{ place // broadcast }}, {{ place % broadcast }}u);
+//% endfor
+//% if adj_y
+        let w{{ q }} = Block(
+//% for i in ["x", "y", "z", "w"]
+            vec4<f32>(r{{ q }}_0.{{ i }}, r{{ q }}_1.{{ i }}, r{{ q }}_2.{{ i }}, r{{ q }}_3.{{ i }}),
+//% endfor
+        );
+//% else
+        let w{{ q }} = Block(r{{ q }}_0, r{{ q }}_1, r{{ q }}_2, r{{ q }}_3);
+//% endif
+//% endfor
+//% else
 //% for i in range(4)
         let k{{ i }} = min(k * 4u + {{ i }}u, last);
 //% endfor
@@ -71,6 +111,7 @@ fn matmul(@builtin(global_invocation_id) id: vec3<u32>) {
         );
 //% endif
 //% endfor
+//% endif
 //% if adj_x
         // Rows beyond the depth are another row's values: zero on this side.
         let inside = vec4<u32>(k * 4u) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(depth);
@@ -91,9 +132,22 @@ fn matmul(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let out = id.z * params.dst_step;
     let dst_width = params.dst_width;
+//% if broadcast
+    for (var q = 0u; q < {{ texels }}u; q++) {
+        let column = n + q;
+//% for p in range(pixels)
+        var v{{ p }} = acc{{ p }}_0;
+//% for q in range(1, texels)
+        v{{ p }} = select(v{{ p }}, acc{{ p }}_{{ q }}, q == {{ q }}u);
+//% endfor
+        if (m + {{ p }}u < rows && column < width) { emit(out + (m + {{ p }}u) * dst_width + column, column, v{{ p }}); }
+//% endfor
+    }
+//% else
 //% for p in range(pixels)
 //% for q in range(texels)
     if (m + {{ p }}u < rows && n + {{ q }}u < width) { emit(out + (m + {{ p }}u) * dst_width + n{{ q }}, n{{ q }}, acc{{ p }}_{{ q }}); }
 //% endfor
 //% endfor
+//% endif
 }

@@ -364,22 +364,36 @@ fn split_rows_compute_the_same() -> TestResult {
         let device = tuned(|tuning| tuning.split = Some(split))?;
         compare_on(&device, &cases, &format!("{split:?}"))?;
         for (adj_x, adj_y) in [(false, false), (false, true), (true, false), (true, true)] {
-            let (program, values) = one_row(adj_x, adj_y)?;
+            let (program, values) = matrices(1, adj_x, adj_y)?;
             compare_program(&device, &program, &values, &format!("{split:?} {adj_x} {adj_y}"))?;
         }
     }
     Ok(())
 }
 
-/// A BATCH_MATMUL of one row by computed matrices, with batches of the right operand that the left one repeats.
-fn one_row(adj_x: bool, adj_y: bool) -> Result<(Program, Vec<Value>), Box<dyn std::error::Error>> {
+/// Products of computed matrices where lanes lie over rows, whose subgroups load the right operand together, and beside it
+/// with fewer rows.
+#[test]
+fn products_of_computed_matrices() -> TestResult {
+    let Some(device) = common::device()? else { return Ok(()) };
+    for rows in [2, 15, 16, 57, 120] {
+        for (adj_x, adj_y) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (program, values) = matrices(rows, adj_x, adj_y)?;
+            compare_program(&device, &program, &values, &format!("{rows} rows {adj_x} {adj_y}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A BATCH_MATMUL of `rows` rows by computed matrices, with batches of the right operand that the left one repeats.
+fn matrices(rows: usize, adj_x: bool, adj_y: bool) -> Result<(Program, Vec<Value>), Box<dyn std::error::Error>> {
     let (depth, width) = (131, 19);
-    let x = if adj_x { [1, depth, 1] } else { [1, 1, depth] };
+    let x = if adj_x { [1, depth, rows] } else { [1, rows, depth] };
     let y = if adj_y { [3, width, depth] } else { [3, depth, width] };
     let mut graph = GraphBuilder::new();
     let inputs = [Some(graph.input("x", F, &x)), Some(graph.input("y", F, &y))];
     let op = Op::BatchMatmul(BatchMatMulOptions { adj_x, adj_y, asymmetric_quantize_inputs: false });
-    let result = graph.op(op, &inputs, &[("result", F, &[3, 1, width])]);
+    let result = graph.op(op, &inputs, &[("result", F, &[3, rows, width])]);
     graph.output(result);
     Ok((ModelBuilder::new().subgraph(graph).program(), vec![random(5, &x)?, random(6, &y)?]))
 }

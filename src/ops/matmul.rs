@@ -265,6 +265,9 @@ fn emit(
 
 /// Sets the template values and the grid of `shaders/matmul.wgsl`.
 fn cover(step: StepBuilder, base: Tile, geometry: &Geometry, width: usize) -> StepBuilder {
+    if base.broadcast == SHARING && !geometry.adj_x && geometry.rows >= SHARED_ROWS {
+        return cover_shared(step, geometry, width);
+    }
     // Rows of an adjoint left operand come four by four.
     let pixels = if geometry.adj_x { base.pixels.next_multiple_of(4) } else { base.pixels };
     let texels = base.texels.min(2);
@@ -274,10 +277,29 @@ fn cover(step: StepBuilder, base: Tile, geometry: &Geometry, width: usize) -> St
         .value("texels", tile::to_i64(texels))
         .value("wx", tile::to_i64(wx))
         .value("wy", tile::to_i64(wy))
+        .value("broadcast", 0)
         .grid([columns, geometry.rows.div_ceil(pixels).div_ceil(wy), geometry.batches()])
 }
 
+/// Where the lanes of a subgroup lie over rows and load the right operand for each other.
+fn cover_shared(step: StepBuilder, geometry: &Geometry, width: usize) -> StepBuilder {
+    let [pixels, texels] = SHARED_TILE;
+    step.value("pixels", tile::to_i64(pixels))
+        .value("texels", tile::to_i64(texels))
+        .value("wx", tile::to_i64(SHARING))
+        .value("wy", 1)
+        .value("broadcast", tile::to_i64(SHARING))
+        .grid([geometry.rows.div_ceil(pixels).div_ceil(SHARING), width.div_ceil(texels), geometry.batches()])
+}
+
 const WORKGROUP: [usize; 2] = [8, 1];
+
+/// Lanes of a subgroup that load for each other, and the rows from which they have enough to do.
+const SHARING: usize = 8;
+const SHARED_ROWS: usize = 16;
+
+/// Rows and output texels of such a lane.
+const SHARED_TILE: [usize; 2] = [7, 4];
 
 #[cfg(test)]
 mod tests {
