@@ -1,6 +1,6 @@
 //! The typed program: subgraphs, tensors, nodes, signatures.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use crate::{Bytes, DType, Op, Quant, Sparsity};
 
@@ -160,6 +160,15 @@ pub struct Graph {
     pub inputs: Vec<TensorId>,
     /// Outputs of the subgraph.
     pub outputs: Vec<TensorId>,
+}
+
+impl Graph {
+    /// The position of the node that computes each tensor.
+    pub fn producers(&self) -> BTreeMap<TensorId, usize> {
+        let outputs =
+            |(at, node): (usize, &Node)| -> Vec<_> { node.outputs.iter().flatten().map(|id| (*id, at)).collect() };
+        self.nodes.iter().enumerate().flat_map(outputs).collect()
+    }
 }
 
 /// A named tensor of a signature.

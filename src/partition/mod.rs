@@ -53,7 +53,7 @@ pub fn assign(graph: &Graph, facts: &Facts, options: &DelegateOptions, max_bytes
             Err(reason) => Kind::Cpu(reason),
         })
         .collect();
-    let producer = producers(graph);
+    let producer = graph.producers();
     border::leave_out(graph, facts, &mut kinds, &producer, max_bytes);
     let free = free_of_values(graph, &kinds, &producer);
     for (i, kind) in kinds.iter_mut().enumerate() {
@@ -152,12 +152,6 @@ fn tensor_bytes(tensor: &TensorFacts, dims: &[usize], precision: Precision) -> u
         Some(_) if !is_float => 0,
         Some(_) => texels.rows.saturating_mul(texels.channels).saturating_mul(storage.texel_bytes() / 4),
     }
-}
-
-/// The node that computes each tensor.
-fn producers(graph: &Graph) -> BTreeMap<TensorId, usize> {
-    let outputs = |(i, node): (usize, &Node)| node.outputs.iter().flatten().map(move |id| (*id, i)).collect::<Vec<_>>();
-    graph.nodes.iter().enumerate().flat_map(outputs).collect()
 }
 
 /// Groups GPU nodes into convex sets: in turns all nodes of one kind that are ready. Folded nodes are ready from the

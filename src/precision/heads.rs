@@ -17,10 +17,7 @@ const LONG: usize = 8;
 
 /// Weights of the last small layers before each output: no later layer averages their rounding out.
 pub(super) fn heads(graph: &Graph, facts: &Facts) -> HashSet<TensorId> {
-    let mut producer = BTreeMap::new();
-    for (i, node) in graph.nodes.iter().enumerate() {
-        producer.extend(node.outputs.iter().flatten().map(|id| (*id, i)));
-    }
+    let producer = graph.producers();
     let mut heads = HashSet::new();
     for output in &graph.outputs {
         let mut left = HEAD_WEIGHTS;

@@ -2,7 +2,7 @@
 
 use tflite_wgpu_model::{ActivationFunctionType, Op, TensorId, infer::normalize_axis};
 
-use super::links::Links;
+use super::links::{Links, whole_weights};
 use crate::region::{Region, RegionNode, Slice, Storage, Whole};
 
 pub fn rewrite(region: &mut Region) -> usize {
@@ -50,10 +50,6 @@ fn parts(region: &Region, links: &Links<'_>, at: usize, node: &RegionNode) -> Ve
 
 /// Whether a node's kernel can write into columns of a wider tensor.
 fn takes_place(region: &Region, node: &RegionNode) -> bool {
-    let (Some(input), Some(weights)) = (node.input(0), node.input(1)) else { return false };
-    let (input, weights) = (&region.tensor(input).dims, region.tensor(weights));
-    // Groups of channels have weights of a part of the depth.
-    let whole = weights.constant.is_some() && weights.dims.last() == input.last();
-    let known = !matches!(node.whole, Some(Whole::Squeeze(_)));
-    known && whole && matches!(node.op, Op::Conv2d(_) | Op::FullyConnected(_))
+    let known = matches!(node.op, Op::Conv2d(_) | Op::FullyConnected(_));
+    known && !matches!(node.whole, Some(Whole::Squeeze(_))) && whole_weights(region, node).is_some()
 }

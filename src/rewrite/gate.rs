@@ -5,7 +5,7 @@ use tflite_wgpu_model::{Op, TensorId};
 
 use super::{
     fuse,
-    links::{Found, Links, replace},
+    links::{Found, Links, replace, whole_weights},
 };
 use crate::region::{Region, RegionNode, Spread, Storage, Whole};
 
@@ -47,15 +47,11 @@ fn is_gated(region: &Region, product: TensorId, image: TensorId, gate: TensorId)
 
 /// Whether a node is a product of rows with constant weights whose rows are the input's.
 fn is_pointwise(region: &Region, node: &RegionNode) -> bool {
-    let (Some(input), Some(weights)) = (node.input(0), node.input(1)) else { return false };
-    let (input, weights) = (&region.tensor(input).dims, region.tensor(weights));
-    let whole = node.whole.is_none() && node.pad == [0; 4] && weights.constant.is_some();
-    whole
-        && match (&node.op, weights.dims.as_slice()) {
-            (Op::Conv2d(options), &[_, 1, 1, depth]) => {
-                options.stride_h == 1 && options.stride_w == 1 && input.last() == Some(&depth)
-            }
-            (Op::FullyConnected(_), &[_, depth]) => input.last() == Some(&depth),
-            _ => false,
-        }
+    let Some(weights) = whole_weights(region, node) else { return false };
+    let same_rows = match (&node.op, weights.dims.as_slice()) {
+        (Op::Conv2d(options), [_, 1, 1, _]) => options.stride_h == 1 && options.stride_w == 1,
+        (Op::FullyConnected(_), [_, _]) => true,
+        _ => false,
+    };
+    same_rows && node.whole.is_none() && node.pad == [0; 4]
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tflite_wgpu_model::{NodeId, TensorId};
 
-use crate::region::{Region, RegionNode};
+use crate::region::{Region, RegionNode, RegionTensor};
 
 /// Makers and readers of a region's tensors.
 pub(super) struct Links<'a> {
@@ -91,6 +91,13 @@ pub(super) fn other(node: &RegionNode, id: TensorId) -> Option<TensorId> {
         (a, b) if b == id && a != id => Some(a),
         _ => None,
     }
+}
+
+/// The constant weights of a node, if they take all channels of its input: groups of channels have weights of a part of the
+/// depth.
+pub(super) fn whole_weights<'a>(region: &'a Region, node: &RegionNode) -> Option<&'a RegionTensor> {
+    let (input, weights) = (region.tensor(node.input(0)?), region.tensor(node.input(1)?));
+    (weights.constant.is_some() && weights.dims.last() == input.dims.last()).then_some(weights)
 }
 
 /// Puts each found node in the place of its last one; what shares nodes with an earlier find stays. Gives the number of

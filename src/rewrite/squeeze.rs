@@ -3,7 +3,7 @@
 
 use tflite_wgpu_model::{Op, TensorId, infer};
 
-use super::links::{Found, Links, replace};
+use super::links::{Found, Links, replace, whole_weights};
 use crate::{
     ops::squeeze::{self, MOST_DEPTH, MOST_HIDDEN},
     region::{Binary, Fused, Region, RegionNode, Spread, Squeeze, Storage, Unary, Whole},
@@ -74,17 +74,13 @@ fn alone(region: &Region, links: &Links<'_>, nodes: &mut Vec<usize>, mut id: Ten
 
 /// Outputs and depth of a product of rows with constant weights.
 fn product(region: &Region, node: &RegionNode) -> Option<[usize; 2]> {
-    let weights = region.tensor(node.input(1)?);
-    let single = node.whole.is_none() && node.pad == [0; 4] && weights.constant.is_some();
-    let (one, dims) = match (&node.op, weights.dims.as_slice()) {
-        (Op::Conv2d(_), &[outputs, 1, 1, depth]) => (true, [outputs, depth]),
-        (Op::FullyConnected(_), &[outputs, depth]) => (true, [outputs, depth]),
-        _ => (false, [0; 2]),
+    let dims = match (&node.op, whole_weights(region, node)?.dims.as_slice()) {
+        (Op::Conv2d(_), &[outputs, 1, 1, depth]) | (Op::FullyConnected(_), &[outputs, depth]) => [outputs, depth],
+        _ => return None,
     };
-    // Groups of channels have weights of a part of the depth.
-    let whole = region.tensor(node.input(0)?).dims.last() == dims.last();
+    let single = node.whole.is_none() && node.pad == [0; 4];
     let output = region.tensor(node.output(0)?);
-    (single && one && whole && output.dims.last() == dims.first() && output.storage != Storage::I32).then_some(dims)
+    (single && output.dims.last() == dims.first() && output.storage != Storage::I32).then_some(dims)
 }
 
 /// What a node averages over the whole of an image.
