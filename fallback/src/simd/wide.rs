@@ -12,6 +12,26 @@ const VECTORS: usize = 4;
 #[derive(Clone, Copy)]
 pub(crate) struct Wide<S>(pub(crate) S);
 
+impl<S: Simd> Wide<S> {
+    /// Each vector by itself.
+    #[inline(always)]
+    fn each(self, mut a: [S::F; VECTORS], of: impl Fn(S, S::F) -> S::F) -> [S::F; VECTORS] {
+        for a in &mut a {
+            *a = of(self.0, *a);
+        }
+        a
+    }
+
+    /// Each vector with its partner.
+    #[inline(always)]
+    fn zip(self, mut a: [S::F; VECTORS], b: [S::F; VECTORS], of: impl Fn(S, S::F, S::F) -> S::F) -> [S::F; VECTORS] {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a = of(self.0, *a, b);
+        }
+        a
+    }
+}
+
 impl<S: Simd> Simd for Wide<S> {
     type F = [S::F; VECTORS];
     const LANES: usize = VECTORS * S::LANES;
@@ -76,35 +96,23 @@ impl<S: Simd> Simd for Wide<S> {
     }
 
     #[inline(always)]
-    fn add(self, mut a: Self::F, b: Self::F) -> Self::F {
-        for (a, b) in a.iter_mut().zip(b) {
-            *a = self.0.add(*a, b);
-        }
-        a
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        self.zip(a, b, S::add)
     }
 
     #[inline(always)]
-    fn sub(self, mut a: Self::F, b: Self::F) -> Self::F {
-        for (a, b) in a.iter_mut().zip(b) {
-            *a = self.0.sub(*a, b);
-        }
-        a
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        self.zip(a, b, S::sub)
     }
 
     #[inline(always)]
-    fn mul(self, mut a: Self::F, b: Self::F) -> Self::F {
-        for (a, b) in a.iter_mut().zip(b) {
-            *a = self.0.mul(*a, b);
-        }
-        a
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        self.zip(a, b, S::mul)
     }
 
     #[inline(always)]
-    fn div(self, mut a: Self::F, b: Self::F) -> Self::F {
-        for (a, b) in a.iter_mut().zip(b) {
-            *a = self.0.div(*a, b);
-        }
-        a
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        self.zip(a, b, S::div)
     }
 
     #[inline(always)]
@@ -116,51 +124,33 @@ impl<S: Simd> Simd for Wide<S> {
     }
 
     #[inline(always)]
-    fn max(self, mut a: Self::F, b: Self::F) -> Self::F {
-        for (a, b) in a.iter_mut().zip(b) {
-            *a = self.0.max(*a, b);
-        }
-        a
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        self.zip(a, b, S::max)
     }
 
     #[inline(always)]
-    fn min(self, mut a: Self::F, b: Self::F) -> Self::F {
-        for (a, b) in a.iter_mut().zip(b) {
-            *a = self.0.min(*a, b);
-        }
-        a
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        self.zip(a, b, S::min)
     }
 
     #[inline(always)]
-    fn sqrt(self, mut a: Self::F) -> Self::F {
-        for a in &mut a {
-            *a = self.0.sqrt(*a);
-        }
-        a
+    fn sqrt(self, a: Self::F) -> Self::F {
+        self.each(a, S::sqrt)
     }
 
     #[inline(always)]
-    fn round(self, mut a: Self::F) -> Self::F {
-        for a in &mut a {
-            *a = self.0.round(*a);
-        }
-        a
+    fn round(self, a: Self::F) -> Self::F {
+        self.each(a, S::round)
     }
 
     #[inline(always)]
-    fn exp2_int(self, mut a: Self::F) -> Self::F {
-        for a in &mut a {
-            *a = self.0.exp2_int(*a);
-        }
-        a
+    fn exp2_int(self, a: Self::F) -> Self::F {
+        self.each(a, S::exp2_int)
     }
 
     #[inline(always)]
-    fn scale(self, mut a: Self::F, n: Self::F) -> Self::F {
-        for (a, n) in a.iter_mut().zip(n) {
-            *a = self.0.scale(*a, n);
-        }
-        a
+    fn scale(self, a: Self::F, n: Self::F) -> Self::F {
+        self.zip(a, n, S::scale)
     }
 
     #[inline(always)]
