@@ -179,6 +179,31 @@ fn benchmark_gives_the_documented_fields() -> TestResult {
 }
 
 #[test]
+fn benchmark_takes_the_words_of_benchmark_model() -> TestResult {
+    let graph = format!("--graph={}", digits("digits_f32.tflite"));
+    let with =
+        |words: &[&str]| run(&[&["benchmark", &graph, "--num_runs=1", "--warmup_runs=0", "--json"], words].concat());
+    let shape = ["--use_gpu=false", "--input_layer=serving_default_image:0", "--input_layer_shape=2,16,16,1"];
+    let found = with(&shape)?.json()?;
+    assert!(found["adapter"].is_null() && found["resizes"].is_object(), "{found}");
+    let found = with(&["--use_gpu=false", "--signature_to_run_for=serving_default"])?.json()?;
+    assert!(found["adapter"].is_null() && found["resizes"].is_null(), "{found}");
+    if has_adapter()? {
+        assert_eq!(with(&["--use_gpu=true"])?.json()?["cpu_nodes"], 0);
+    }
+    for (words, expected) in [
+        (&["--input_layer=a,b", "--input_layer_shape=1,2"][..], "has 1 shapes, expected 2"),
+        (&["--input_layer=a", "--input_layer_shape=1,2"][..], "\"a\" does not exist"),
+        (&["--input_layer=a"][..], "--input_layer_shape"),
+        (&["--use_gpu=true", "--device", "cpu"][..], "--device"),
+    ] {
+        let found = with(words)?;
+        assert!(found.code != Some(0) && found.stderr.contains(expected), "{words:?}: {}", found.stderr);
+    }
+    Ok(())
+}
+
+#[test]
 fn benchmark_counts_what_is_on_the_gpu() -> TestResult {
     if !has_adapter()? {
         return Ok(());

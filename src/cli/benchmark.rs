@@ -50,10 +50,40 @@ pub struct Args {
     #[arg(long, alias = "enable_op_profiling", default_value = "true", action = ArgAction::Set,
           num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     profile: bool,
+    /// The GPU for all that it can run, or the CPU alone, as benchmark_model has it: --device gpu or cpu
+    #[arg(long = "use_gpu", conflicts_with = "device", value_name = "BOOL")]
+    use_gpu: Option<bool>,
+    /// Names of inputs that get other shapes, as benchmark_model has them, such as image,mask
+    #[arg(long = "input_layer", value_delimiter = ',', requires = "input_layer_shape", value_name = "NAMES")]
+    input_layer: Vec<String>,
+    /// Their shapes, such as 1,224,224,3:1,224,224,1
+    #[arg(long = "input_layer_shape", value_delimiter = ':', requires = "input_layer", value_name = "SHAPES")]
+    input_layer_shape: Vec<String>,
     #[command(flatten)]
     inputs: InputArgs,
     #[command(flatten)]
     run: RunOptions,
+}
+
+impl Args {
+    /// What the models are given, with the shapes in benchmark_model's words.
+    fn inputs(&self) -> Res<InputArgs> {
+        let (names, shapes) = (&self.input_layer, &self.input_layer_shape);
+        if names.len() != shapes.len() {
+            let found = format!("option --input_layer_shape has {} shapes", shapes.len());
+            return Err(Failure::new(format!("{found}, expected {} as --input_layer has names", names.len())));
+        }
+        Ok(self.inputs.resized(names.iter().zip(shapes).map(|(name, shape)| format!("{name}={shape}"))))
+    }
+
+    /// Where a model runs unless `--device` says so.
+    fn device(&self) -> DeviceChoice {
+        match self.use_gpu {
+            Some(true) => DeviceChoice::Gpu,
+            Some(false) => DeviceChoice::Cpu,
+            None => DeviceChoice::Auto,
+        }
+    }
 }
 
 /// Invokes that kernels are timed in.
@@ -63,15 +93,16 @@ const MOST_KERNELS: usize = 12;
 
 pub fn run(args: &Args, json: bool) -> Res<()> {
     let models: Vec<&PathBuf> = args.graph.iter().chain(&args.models).collect();
-    if models.len() > 1 && args.inputs.is_particular() {
+    let inputs = args.inputs()?;
+    if models.len() > 1 && inputs.is_particular() {
         return Err(Failure::new("options --input, --resize and --signature belong to one model, expected one file"));
     }
     let start = Instant::now();
-    let session = Session::open(&args.run, DeviceChoice::Auto)?;
+    let session = Session::open(&args.run, args.device())?;
     let device_ms = ms(start);
     let mut results = Vec::with_capacity(models.len());
     for model in models {
-        let measured = measure(args, model, &session).in_file(model)?;
+        let measured = measure(args, &inputs, model, &session).in_file(model)?;
         if !json {
             render::print(&measured.text(model, &session, device_ms))?;
         }
@@ -167,12 +198,12 @@ fn start(session: &Session, model: &Model, entry: &Entry, inputs: &[Value]) -> R
     Ok(Started { loaded, init_ms, first_ms: ms(begin) })
 }
 
-fn measure(args: &Args, path: &Path, session: &Session) -> Res<Measured> {
+fn measure(args: &Args, given: &InputArgs, path: &Path, session: &Session) -> Res<Measured> {
     let begin = Instant::now();
     let model = open_model(path)?;
     let read_ms = ms(begin);
-    let entry = Entry::of(&model, args.inputs.signature())?;
-    let inputs = args.inputs.values(&entry, Missing::Random(session.memory_limit()))?;
+    let entry = Entry::of(&model, given.signature())?;
+    let inputs = given.values(&entry, Missing::Random(session.memory_limit()))?;
     let mut cold = start(session, &model, &entry, &inputs)?;
     let waited = Instant::now();
     while !cold.loaded.is_ready() && waited.elapsed().as_secs_f64() < args.max_secs {

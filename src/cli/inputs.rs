@@ -17,14 +17,14 @@ use super::{
 };
 
 /// What a model is given
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 #[command(next_help_heading = "Inputs")]
 pub struct InputArgs {
     /// An input: .npy, a picture (PNG, JPEG, BMP), .wav, .json (strings), or raw bytes of the input's type
     #[arg(short = 'i', long = "input", value_name = "[NAME|INDEX=]FILE")]
     files: Vec<String>,
     /// Run this signature instead of the first subgraph
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, alias = "signature_to_run_for", value_name = "KEY")]
     signature: Option<String>,
     /// Give an input another shape, such as image=1,224,224,3
     #[arg(long, value_name = "[NAME|INDEX=]SHAPE")]
@@ -53,6 +53,13 @@ impl InputArgs {
     /// The signature to run.
     pub fn signature(&self) -> Option<&str> {
         self.signature.as_deref()
+    }
+
+    /// The same with more shapes, as `--resize` has them.
+    pub fn resized(&self, more: impl IntoIterator<Item = String>) -> Self {
+        let mut all = self.clone();
+        all.resize.extend(more);
+        all
     }
 
     /// Whether anything belongs to one particular model.
