@@ -18,8 +18,9 @@ use super::{
 };
 use crate::error::Error;
 
-/// How long the largest kernel takes when the driver's cache has it, with room to spare.
-const CACHED: Duration = Duration::from_millis(80);
+/// How long the first device works alone: what a network's kernels take that are all in the driver's cache, with room to
+/// spare on a machine that does nothing else.
+const PATIENCE: Duration = Duration::from_millis(80);
 
 /// How often it is looked whether that time was enough.
 const LOOK: Duration = Duration::from_micros(500);
@@ -49,41 +50,31 @@ pub(super) struct Fresh {
 }
 
 impl Helper {
-    /// Compiles what the driver's cache does not have, the largest texts first, on both devices. That the second device
-    /// fails costs time only.
+    /// Has every kernel compiled, or loaded from the driver's cache, the largest texts first. Whether the cache has one is
+    /// not asked, as only time tells: once the first device has taken long for all together, the second takes its share
+    /// of what is left. That it fails costs time only.
     ///
     /// # Errors
     /// When the first device fails, or it is given up.
     pub(super) fn compile(&self, device: &GpuDevice, mut all: Vec<Fresh>, effort: &Effort<'_>) -> Result<(), Error> {
-        all.sort_by_key(|fresh| std::cmp::Reverse(fresh.text.len()));
-        let Some(first) = all.first().filter(|_| all.len() >= FEWEST) else { return Ok(()) };
-        let submission = device.guarded(|| dispatch_nothing(&device.device, &device.queue, first, &first.pipeline))?;
-        if done_within(&device.device, &device.queue, CACHED) {
-            // The others are in the cache as well, or will be quick: the queue loads them while the host does other things.
-            let (own, queue) = (&device.device, &device.queue);
-            return device.guarded(|| {
-                for fresh in all.iter().skip(1) {
-                    dispatch_nothing(own, queue, fresh, &fresh.pipeline);
-                }
-            });
+        if all.len() < FEWEST {
+            return Ok(());
         }
-        let next = AtomicUsize::new(1);
-        let take = || effort.check().ok().and_then(|()| all.get(next.fetch_add(1, Ordering::Relaxed)));
-        std::thread::scope(|scope| {
-            if effort.threads() > 1 {
-                scope.spawn(|| self.work(take));
+        all.sort_by_key(|fresh| std::cmp::Reverse(fresh.text.len()));
+        let (begin, (own, queue)) = (Instant::now(), (&device.device, &device.queue));
+        let first = |fresh: &Fresh, call: &mut dyn FnMut()| {
+            let submission = device.guarded(|| dispatch_nothing(own, queue, fresh, &fresh.pipeline))?;
+            if effort.threads() > 1 && !done_within(own, queue, PATIENCE.saturating_sub(begin.elapsed())) {
+                call();
             }
-            device.wait(submission)?;
-            while let Some(fresh) = take() {
-                let (own, queue) = (&device.device, &device.queue);
-                let submission = device.guarded(|| dispatch_nothing(own, queue, fresh, &fresh.pipeline))?;
-                device.wait(submission)?;
-            }
-            effort.check()
-        })
+            device.wait(submission)
+        };
+        share(&all, || effort.check().is_ok(), first, |take| self.work(take))?;
+        tracing::debug!(kernels = all.len(), ms = begin.elapsed().as_secs_f64() * 1e3, "compiled or loaded");
+        effort.check()
     }
 
-    fn work<'f>(&self, take: impl Fn() -> Option<&'f Fresh>) {
+    fn work<'f>(&self, take: &dyn Fn() -> Option<&'f Fresh>) {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("tflite-wgpu compiler"),
             required_features: self.features,
@@ -104,6 +95,33 @@ impl Helper {
             }
         }
     }
+}
+
+/// Has `first` do all of the work while it is `wanted`, one after the other. When it calls for help, `second` takes its
+/// share of what is left, until there is none.
+///
+/// # Errors
+/// That of `first`, which ends its own part.
+fn share<'a, T: Sync>(
+    all: &'a [T],
+    wanted: impl Fn() -> bool + Sync,
+    mut first: impl FnMut(&T, &mut dyn FnMut()) -> Result<(), Error>,
+    second: impl FnOnce(&dyn Fn() -> Option<&'a T>) + Send,
+) -> Result<(), Error> {
+    let next = AtomicUsize::new(0);
+    let take = || all.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| wanted());
+    let (take, mut second) = (&take, Some(second));
+    std::thread::scope(|scope| {
+        let mut call = || {
+            if let Some(second) = second.take() {
+                scope.spawn(move || second(take));
+            }
+        };
+        while let Some(one) = take() {
+            first(one, &mut call)?;
+        }
+        Ok(())
+    })
 }
 
 /// Whether the queue does all that it has within `limit`.
@@ -165,8 +183,61 @@ fn dispatch_nothing(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError, mpsc};
+
     use super::*;
     use crate::gpu::DeviceOptions;
+
+    static ALL: [u32; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+    /// What each of two does of `ALL` if the first calls for help at `late`.
+    fn shared(late: Option<u32>, wanted: impl Fn() -> bool + Sync) -> Result<[Vec<u32>; 2], Error> {
+        let (mut firsts, seconds, (helped, help)) = (Vec::new(), Mutex::new(Vec::new()), mpsc::channel());
+        let seconds_of = || seconds.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = |one: &u32, call: &mut dyn FnMut()| {
+            firsts.push(*one);
+            if late == Some(*one) {
+                call();
+                // It takes until the second one has come.
+                assert!(help.recv().is_ok());
+            }
+            if late.is_some_and(|late| late < *one) {
+                // Once more is no other help.
+                call();
+            }
+            Ok(())
+        };
+        let second = |take: &dyn Fn() -> Option<&'static u32>| {
+            while let Some(one) = take() {
+                seconds_of().push(*one);
+                assert!(helped.send(()).is_ok());
+            }
+        };
+        share(&ALL, wanted, first, second)?;
+        let seconds = seconds_of().clone();
+        Ok([firsts, seconds])
+    }
+
+    #[test]
+    fn help_comes_when_it_is_called_and_nothing_is_done_twice() -> Result<(), Error> {
+        assert_eq!(shared(None, || true)?, [ALL.to_vec(), Vec::new()]);
+        for late in [0, 4, 8] {
+            let [firsts, seconds] = shared(Some(late), || true)?;
+            assert!(firsts.starts_with(&ALL[..=late as usize]) && seconds.first() == Some(&(late + 1)), "{seconds:?}");
+            let mut both = [firsts, seconds].concat();
+            both.sort_unstable();
+            assert_eq!(both, ALL);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_begins_once_it_is_given_up() -> Result<(), Error> {
+        let left = AtomicUsize::new(3);
+        let wanted = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        assert_eq!(shared(None, wanted)?, [vec![0, 1, 2], Vec::new()]);
+        Ok(())
+    }
 
     #[test]
     fn a_queue_is_looked_at_beside_other_threads() {
