@@ -176,6 +176,8 @@ mod tests {
         assert!(read_from(deep.as_slice(), None).is_err_and(|error| error.to_string().contains("12000 brackets")));
         let int4 = Value::from_slice(DType::Int4, &[2], &[-8i8, 7])?;
         assert_eq!(read_from(encode(&int4)?.as_slice(), Some(DType::Int4))?, int4);
+        let handles = Value::from_slice(DType::Resource, &[2], &[1i32, 2])?;
+        assert_eq!(read_from(encode(&handles)?.as_slice(), Some(DType::Resource))?, handles);
         assert!(encode(&Value::strings(&[1], vec![vec![]])?).is_err());
         Ok(())
     }

@@ -19,7 +19,9 @@ const TYPES: [Option<DType>; 6] = [
 fuzz_target!(|data: &[u8]| {
     for dtype in TYPES {
         let Ok(value) = npy::read_from(data, dtype) else { continue };
-        assert_eq!(Some(value.bytes().len()), value.dtype().size().map(|size| size * value.len()));
+        // A resource is held by a handle of the size of an INT32, although its type says none.
+        let size = value.dtype().size().unwrap_or(size_of::<i32>());
+        assert_eq!(value.bytes().len(), size * value.len());
         let written = npy::encode(&value).expect("what was read can be written");
         let again = npy::read_from(written.as_slice(), Some(value.dtype())).expect("what was written can be read");
         assert_eq!((again.dtype(), again.shape(), again.bytes()), (value.dtype(), value.shape(), value.bytes()));
