@@ -115,8 +115,8 @@ fn {{ kernel }}(
 //% endfor
 {{ accumulators(pixels, texels, broadcast) }}
 {{ weight_columns(texels, broadcast, "kernel_h * kernel_w * depth") }}
-//% if broadcast == 4
-    // At every border of a loop SwiftShader copies all sums: taps are one loop, a single input texel is none.
+//% if broadcast
+    // At every border of a loop software adapters copy all sums: taps are one loop, a single input texel is none.
     var ky = 0u;
     var kx = 0u;
     let taps = kernel_h * kernel_w;
@@ -133,8 +133,13 @@ fn {{ kernel }}(
 {{ weight_row(texels, broadcast, "tap * depth + k") }}
 //% for p in range(pixels)
             let a{{ p }} = select(vec4<f32>(0.0), load_src(i{{ p }} + k), in{{ p }});
+//% if broadcast == 4
 {{ multiply_pixel(p, texels, "a" ~ p, broadcast) }}
+//% endif
 //% endfor
+//% if broadcast != 4
+{{ multiply(pixels, texels) }}
+//% endif
         }
         let row_ends = kx + 1u == kernel_w;
         kx = select(kx + 1u, 0u, row_ends);

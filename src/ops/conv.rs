@@ -194,7 +194,7 @@ pub(super) fn lower_geometry(
         Choice::Strip(_) => {
             step = step.value("kernel_w", tile::to_i64(x.taps)).value("stride", tile::to_i64(x.stride));
         }
-        Choice::Direct(tile) if tile.has_quads() && geometry.depth <= 4 => step = step.value("shallow", 1),
+        Choice::Direct(tile) if tile.broadcast > 0 && geometry.depth <= 4 => step = step.value("shallow", 1),
         _ => {}
     }
     tile::cover_product(step, choice, &product).clean().fused(&node.fused).finish(ctx)
