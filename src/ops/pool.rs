@@ -70,7 +70,9 @@ fn lower(ctx: &mut LowerCtx<'_>, node: &RegionNode) -> Result<(), LowerError> {
     };
     let strip = STRIP_FILTERS.contains(&x.taps) && STRIP_STRIDES.contains(&x.stride);
     let (pixels, kernel_w, stride) = if strip { (ctx.tuning.strip(x.output), x.taps, x.stride) } else { (1, 0, 0) };
-    let texels = tile::texels_at_once(ctx, [src, dst], channels.div_ceil(4));
+    // One pixel of an image has too few invocations as it is.
+    let global = y.output * x.output == 1;
+    let texels = if global { 1 } else { tile::texels_at_once(ctx, [src, dst], channels.div_ceil(4)) };
     let step = window::params(ctx.step("pool", node), y, x)
         .tensor("src", src)
         .tensor("dst", dst)
