@@ -1,20 +1,16 @@
 //! Every kernel, in the variants that lowering can ask for, parses, validates and translates with naga.
 
+mod translate;
+
 use tflite_wgpu::{
-    kernels::{self, Dialect, F16Form, Rounding},
+    kernels,
     plan::step::{Variant, VariantValue},
     region::Storage,
 };
 
 #[test]
 fn transfer_kernels_validate() -> Result<(), Box<dyn std::error::Error>> {
-    for dialect in [
-        Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: false },
-        Dialect { f16: F16Form::Packed, rounding: Rounding::Integer, wide: false },
-        Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin, wide: false },
-        Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin, wide: false },
-        Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: true },
-    ] {
+    for dialect in translate::DIALECTS {
         for name in ["import_host", "export_host"] {
             for host in ["f32", "f16", "bf16", "i32", "i64", "u8", "i8", "i16"] {
                 for (device, storage) in [("f32", Storage::F32), ("f32", Storage::F16), ("i32", Storage::I32)] {

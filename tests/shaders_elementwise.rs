@@ -1,25 +1,18 @@
 //! Every elementwise, reducing and row kernel that lowering asks for parses, validates and agrees with its row.
 
+mod translate;
+
 use std::collections::BTreeSet;
 
 use tflite_wgpu::{
-    kernels::{self, Dialect, F16Form, Rounding},
+    kernels,
     ops::{self, LowerCtx},
     region::{Fused, Region, RegionNode, RegionTensor, Storage},
     tuning::{AdapterClass, Tuning},
 };
 use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::*;
-
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-const DIALECTS: [Dialect; 5] = [
-    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: false },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::Integer, wide: false },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin, wide: false },
-    Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin, wide: false },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: true },
-];
+use translate::{DIALECTS, Result};
 
 struct Case {
     op: Op,

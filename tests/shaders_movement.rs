@@ -1,24 +1,17 @@
 //! Every movement kernel, in all variants that lowering asks for, parses, validates and translates with naga.
 
+mod translate;
+
 use naga::{
     back,
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
 use tflite_wgpu::{
-    kernels::{self, Dialect, F16Form, Rounding},
+    kernels,
     plan::step::{Variant, VariantValue},
     region::Storage,
 };
-
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-const DIALECTS: [Dialect; 5] = [
-    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: false },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::Integer, wide: false },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin, wide: false },
-    Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin, wide: false },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: true },
-];
+use translate::{DIALECTS, Result};
 
 const STORAGES: [[Storage; 2]; 5] = [
     [Storage::F32, Storage::F32],

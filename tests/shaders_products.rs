@@ -1,10 +1,12 @@
 //! Every kernel of convolutions, products and pools that lowering asks for parses, validates, agrees with its row, and
 //! translates to SPIR-V, MSL and HLSL.
 
+mod translate;
+
 use std::collections::BTreeSet;
 
 use tflite_wgpu::{
-    kernels::{self, Dialect, F16Form, Rounding},
+    kernels,
     ops::{self, LowerCtx},
     plan::step::VariantValue,
     region::{Fused, Region, RegionNode, RegionTensor, Squeeze, Storage, Unary, Whole},
@@ -12,16 +14,7 @@ use tflite_wgpu::{
 };
 use tflite_wgpu_fallback::Value;
 use tflite_wgpu_model::*;
-
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-const DIALECTS: [Dialect; 5] = [
-    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: false },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::Integer, wide: false },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin, wide: false },
-    Dialect { f16: F16Form::Typed, rounding: Rounding::Builtin, wide: false },
-    Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: true },
-];
+use translate::{DIALECTS, Result};
 
 const CLASSES: [AdapterClass; 6] = [
     AdapterClass::Lavapipe,

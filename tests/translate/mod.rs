@@ -14,7 +14,8 @@ use tflite_wgpu::{
 
 pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const DIALECTS: [Dialect; 5] = [
+/// Every way in which halves are held and converted, and wide words, as lavapipe has them.
+pub const DIALECTS: [Dialect; 5] = [
     Dialect { f16: F16Form::Packed, rounding: Rounding::IntegerStore, wide: false },
     Dialect { f16: F16Form::Packed, rounding: Rounding::Integer, wide: false },
     Dialect { f16: F16Form::Packed, rounding: Rounding::Builtin, wide: false },
